@@ -1,0 +1,1 @@
+"""The operator: turns AgentDeployments into immutable Restate deployments on Kubernetes."""

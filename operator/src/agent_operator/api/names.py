@@ -1,0 +1,58 @@
+"""Names that the API server, Restate and people see."""
+
+from typing import Final
+
+GROUP: Final = "durableagents.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+API_PATH: Final = f"/apis/{GROUP}/{VERSION}"
+KIND: Final = "AgentDeployment"
+PLURAL: Final = "agentdeployments"
+SINGULAR: Final = "agentdeployment"
+SHORT_NAME: Final = "agd"
+CATEGORY: Final = "agents"
+
+MANAGER: Final = "durable-agents"
+"""Field manager of server-side apply, and value of ``app.kubernetes.io/managed-by``."""
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+
+FINALIZER: Final = f"{GROUP}/drain"
+"""Keeps an AgentDeployment in deletion until Restate needs none of its revisions."""
+
+AGENT_LABEL: Final = f"{GROUP}/agent"
+"""On everything the operator makes: the AgentDeployment's name."""
+
+REVISION_LABEL: Final = f"{GROUP}/revision"
+"""On everything that belongs to one revision: the revision's name."""
+
+FAILURE_ANNOTATION: Final = f"{GROUP}/failure"
+"""On a revision's ReplicaSet: why Restate will not have it, as JSON with reason and message."""
+
+IDLE_SINCE_ANNOTATION: Final = f"{GROUP}/idle-since"
+"""On a draining revision's ReplicaSet: since when nothing needs it (RFC 3339)."""
+
+REGISTERING_ANNOTATION: Final = f"{GROUP}/registering-since"
+"""On a revision's ReplicaSet, set before its first registration (RFC 3339): without it Restate
+can't know the revision, so it may go even while Restate can't be asked."""
+
+ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
+"""On a revision's ReplicaSet: the Restate it registers with."""
+
+DEPLOYMENT_ID_ANNOTATION: Final = f"{GROUP}/deployment-id"
+"""On a revision's ReplicaSet: its deployment's id in Restate, as given at registration."""
+
+URI_ANNOTATION: Final = f"{GROUP}/uri"
+"""On a revision's ReplicaSet: the address under which Restate calls it."""
+
+OWNER_KEY: Final = f"{GROUP}/agent-deployment"
+"""In the metadata of a deployment in Restate: whose it is, as namespace/name."""
+
+IMAGE_CONTAINER: Final = "agent"
+"""The container that runs the agent image."""
+
+MAX_NAME_LENGTH: Final = 52
+"""Longest AgentDeployment name: a Service's 63 characters less ``-`` and a 10-character hash."""
+
+RESERVED_ENV: Final = ("AGENT_NAME", "AGENT_NAMESPACE", "AGENT_REVISION", "PORT")
+"""Environment variables that only the operator sets."""

@@ -1,0 +1,323 @@
+"""The wish: ``AgentDeployment.spec``, as users write it.
+
+Descriptions here are what ``kubectl explain`` shows; constraints become the CRD's schema, and the
+``x-kubernetes-validations`` (CEL) what the API server refuses before the operator sees it.
+"""
+
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from agent_operator.api import durations
+from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
+
+_FREE_FORM: Final = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+class _Rule(NamedTuple):
+    """A CEL rule, and what the API server answers where it does not hold."""
+
+    rule: str
+    message: str
+
+
+def _rules(*rules: _Rule) -> dict[str, Any]:
+    return {"x-kubernetes-validations": [rule._asdict() for rule in rules]}
+
+
+def _list_by(*keys: str) -> dict[str, Any]:
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+class ApiModel(BaseModel):
+    """A type of the API: camelCase outside, snake_case inside, immutable."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
+    )
+
+
+Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class LocalObjectReference(ApiModel):
+    """An object of the same namespace, by name."""
+
+    name: ObjectName = Field(description="Name of the object.")
+
+
+class SecretKey(ApiModel):
+    """One key of an object in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the object.")
+    key: ObjectName = Field(description="Key in the object.")
+
+
+class OptionalKey(SecretKey):
+    """One key of a Secret or ConfigMap that may be absent."""
+
+    optional: bool | None = Field(None, description="Whether the object or its key may be absent.")
+
+
+class FieldRef(ApiModel):
+    """A field of the pod itself."""
+
+    api_version: str | None = Field(None, description="Version of the schema; v1 unless given.")
+    field_path: str = Field(description="Path of the field, such as status.podIP.", min_length=1)
+
+
+class ResourceFieldRef(ApiModel):
+    """A resource of the container itself."""
+
+    container_name: str | None = Field(None, description="The container; this one unless given.")
+    resource: str = Field(description="Such as limits.memory.", min_length=1)
+    divisor: str | None = Field(None, description="Unit of the value; 1 unless given.")
+
+
+class EnvSource(ApiModel):
+    """Where a variable's value comes from: exactly one of the fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            _Rule(
+                "(has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapKeyRef) ? 1 : 0)"
+                " + (has(self.fieldRef) ? 1 : 0) + (has(self.resourceFieldRef) ? 1 : 0) == 1",
+                "valueFrom needs exactly one of secretKeyRef, configMapKeyRef, fieldRef,"
+                " resourceFieldRef",
+            )
+        )
+    )
+    secret_key_ref: OptionalKey | None = Field(None, description="A key of a Secret.")
+    config_map_key_ref: OptionalKey | None = Field(None, description="A key of a ConfigMap.")
+    field_ref: FieldRef | None = Field(None, description="A field of the pod.")
+    resource_field_ref: ResourceFieldRef | None = Field(
+        None, description="A resource of the container."
+    )
+
+
+class EnvVar(ApiModel):
+    """One environment variable of the agent's container."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            _Rule("!(has(self.value) && has(self.valueFrom))", "give value or valueFrom, not both"),
+            _Rule(
+                f"!(self.name in {list(RESERVED_ENV)!r})",
+                f"{', '.join(RESERVED_ENV)} are set by the operator; choose another name",
+            ),
+        )
+    )
+    name: str = Field(
+        description="Name of the variable.", pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=253
+    )
+    value: str | None = Field(None, description="Its value, in clear.", max_length=32768)
+    value_from: EnvSource | None = Field(None, description="Where its value comes from.")
+
+
+class OptionalReference(LocalObjectReference):
+    """An object of the same namespace that may be absent."""
+
+    optional: bool | None = Field(None, description="Whether the object may be absent.")
+
+
+class EnvFrom(ApiModel):
+    """All keys of a Secret or ConfigMap as environment variables."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            _Rule(
+                "has(self.secretRef) != has(self.configMapRef)",
+                "envFrom needs exactly one of secretRef, configMapRef",
+            )
+        )
+    )
+    prefix: str | None = Field(None, description="Put before each key.", max_length=253)
+    secret_ref: OptionalReference | None = Field(None, description="A Secret.")
+    config_map_ref: OptionalReference | None = Field(None, description="A ConfigMap.")
+
+
+Quantity = Annotated[
+    int | str,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
+
+
+class Resources(ApiModel):
+    """Compute resources of the agent's container."""
+
+    requests: dict[str, Quantity] | None = Field(
+        None, description="What each pod is guaranteed, such as cpu: 100m, memory: 256Mi."
+    )
+    limits: dict[str, Quantity] | None = Field(None, description="What each pod may use at most.")
+
+
+class Model(ApiModel):
+    """The language model that the agent talks to."""
+
+    name: str | None = Field(
+        None,
+        description="Model name, such as gemini-2.5-flash; given to the agent as AGENT_MODEL.",
+        min_length=1,
+        max_length=253,
+    )
+    api_key_secret: SecretKey | None = Field(
+        None,
+        description="Where the provider's API key is; given to the agent as GOOGLE_API_KEY."
+        " The operator never reads the Secret itself.",
+    )
+
+
+class RestateRef(ApiModel):
+    """The Restate server that the agent's revisions register with."""
+
+    admin_url: str | None = Field(
+        None,
+        alias="adminURL",
+        description="Address of Restate's admin API, such as http://restate.tools:9070."
+        " The operator's own default unless given.",
+        pattern=r"^https?://[^/?#\s@]+(/[^?#\s]*)?$",
+        max_length=512,
+    )
+
+
+class Rollout(ApiModel):
+    """How a new revision comes to take new turns."""
+
+    progress_deadline_seconds: int = Field(
+        600,
+        description="After so many seconds without becoming active, a new revision is reported as"
+        " Failed. It is still given its chance: it becomes active if its pods come up after all.",
+        ge=1,
+        le=86_400 * 7,
+    )
+
+
+class Drain(ApiModel):
+    """How an old revision goes away."""
+
+    delay: Duration = Field(
+        "10s",
+        description="How long a revision is kept after the last invocation that needed it, such as"
+        " 0s, 30s, 5m or 1h30m.",
+    )
+
+
+class AgentDeploymentSpec(ApiModel):
+    """What to run, and how new revisions of it roll out."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_rules(
+            _Rule(
+                "!(has(self.model) && has(self.model.apiKeySecret) && has(self.env)"
+                " && self.env.exists(e, e.name == 'GOOGLE_API_KEY'))",
+                "GOOGLE_API_KEY comes from spec.model.apiKeySecret; remove it from spec.env",
+            ),
+            _Rule(
+                "!(has(self.model) && has(self.model.name) && has(self.env)"
+                " && self.env.exists(e, e.name == 'AGENT_MODEL'))",
+                "AGENT_MODEL comes from spec.model.name; remove it from spec.env",
+            ),
+        )
+    )
+    image: str = Field(
+        description="The agent image. A change of it makes a new revision; give each build its own"
+        " tag or a digest, since a tag that moves is not noticed.",
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[^\s]+$",
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        None, description="When to pull the image; Kubernetes' own default unless given."
+    )
+    image_pull_secrets: list[LocalObjectReference] | None = Field(
+        None,
+        description="Secrets with credentials for the image's registry.",
+        max_length=32,
+        json_schema_extra=_list_by("name"),
+    )
+    command: list[str] | None = Field(
+        None, description="Entry point instead of the image's own.", max_length=64
+    )
+    args: list[str] | None = Field(
+        None,
+        description="Arguments instead of the image's own. For the shipped base image: the agents"
+        " to serve, each as module:attribute.",
+        max_length=64,
+    )
+    replicas: int = Field(
+        1,
+        description="Pods of the revision that takes new turns. A change makes no new revision.",
+        ge=0,
+        le=1000,
+    )
+    port: int = Field(
+        9080, description="Port on which the image serves its Restate endpoint.", ge=1, le=65_535
+    )
+    env: list[EnvVar] | None = Field(
+        None,
+        description="Environment variables of the agent's container.",
+        max_length=200,
+        json_schema_extra=_list_by("name"),
+    )
+    env_from: list[EnvFrom] | None = Field(
+        None,
+        description="Secrets and ConfigMaps whose keys become environment variables.",
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    resources: Resources | None = Field(None, description="Compute resources of each pod.")
+    service_account_name: str | None = Field(
+        None,
+        description="Service account of the pods; its token is mounted only if this is given.",
+        max_length=253,
+    )
+    model: Model | None = Field(None, description="The language model that the agent talks to.")
+    restate: RestateRef | None = Field(
+        None, description="The Restate server to register with, if not the operator's default."
+    )
+    rollout: Rollout = Field(
+        default_factory=Rollout,
+        description="How a new revision comes to take new turns.",
+    )
+    drain: Drain = Field(default_factory=Drain, description="How an old revision goes away.")
+
+
+NAME_RULES: Final = _rules(
+    _Rule(
+        f"size(self.metadata.name) <= {MAX_NAME_LENGTH}",
+        f"metadata.name must be no more than {MAX_NAME_LENGTH} characters: each revision's Service"
+        " is named after it, with a hash",
+    ),
+    _Rule(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name must be lower-case letters, digits and '-', begin with a letter and end"
+        " with a letter or digit: each revision's Service is named after it",
+    ),
+)
+
+
+class ObjectMeta(ApiModel):
+    """The metadata that the operator reads."""
+
+    name: str
+    namespace: str
+    uid: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
+
+
+class AgentDeployment(ApiModel):
+    """An AgentDeployment as read from the API server; its status is kept as the raw mapping."""
+
+    metadata: ObjectMeta
+    spec: AgentDeploymentSpec
+    status: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody asked for its deletion."""
+        return self.metadata.deletion_timestamp is not None

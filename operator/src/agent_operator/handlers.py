@@ -1,0 +1,61 @@
+"""kopf's wiring, nothing else: every event only says which AgentDeployment to look at again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from agent_operator.api import names
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, CHILDREN_RESOURCES, Resource
+from agent_operator.kube.store import OURS, Key, Store, key_of
+
+
+def register(registry: kopf.OperatorRegistry, store: Store, wake: Callable[[Key], None]) -> None:
+    """Feed the store from kopf's watches, and wake the object that each event is about."""
+
+    def take_in(resource: Resource) -> Callable[..., None]:
+        def handler(event: kopf.RawEvent, **_: Any) -> None:
+            body = {**event["object"], "kind": resource.kind}
+            if event["type"] == "DELETED":
+                store.remove(resource, body)
+            else:
+                store.put(resource, body)
+            wake(key_of(resource, body))
+
+        return handler
+
+    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, id="agents", registry=registry)(
+        take_in(AGENT_DEPLOYMENTS)
+    )
+    for resource in CHILDREN_RESOURCES:
+        group, version = _group_version(resource)
+        kopf.on.event(
+            group,
+            version,
+            resource.plural,
+            labels={names.MANAGED_BY_LABEL: names.MANAGER, names.AGENT_LABEL: kopf.PRESENT},
+            id=resource.plural,
+            registry=registry,
+        )(take_in(resource))
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf's settings: no annotations, no finalizers, no events of its own on our objects."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.peering.standalone = True
+    chosen.scanning.disabled = True
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 310
+    chosen.watching.connect_timeout = 10
+    chosen.networking.request_timeout = 30
+    # kopf holds one worker for each object; it would wait seconds between events of one object.
+    chosen.queueing.idle_timeout = 1
+    for resource in CHILDREN_RESOURCES:
+        chosen.watching.label_selectors[resource.plural] = OURS
+    return chosen
+
+
+def _group_version(resource: Resource) -> tuple[str, str]:
+    parts = resource.base.strip("/").split("/")
+    return ("", parts[-1]) if parts[0] == "api" else (parts[1], parts[2])

@@ -1,0 +1,123 @@
+"""The operator's picture of the cluster: what watches said, corrected by a full list at times.
+
+It is a cache and a hint. An object deleted while a watch was broken has no DELETED event, so the
+picture is replaced by a list now and then, and nothing is destroyed on its word alone.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent_operator.api import names
+from agent_operator.kube.client import (
+    AGENT_DEPLOYMENTS,
+    CHILDREN_RESOURCES,
+    Body,
+    Kube,
+    Resource,
+)
+
+OURS: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGER}"
+
+Key = tuple[str, str]
+"""Namespace and name of an AgentDeployment."""
+
+
+def key_of(resource: Resource, body: Body) -> Key:
+    """The AgentDeployment that an object is, or belongs to."""
+    metadata = body["metadata"]
+    if resource is AGENT_DEPLOYMENTS:
+        return metadata["namespace"], metadata["name"]
+    return metadata["namespace"], metadata.get("labels", {}).get(names.AGENT_LABEL, "")
+
+
+@dataclass
+class Store:
+    """Objects by kind and name, and the children of each AgentDeployment."""
+
+    _objects: dict[Resource, dict[Key, Body]] = field(
+        default_factory=lambda: {r: {} for r in (AGENT_DEPLOYMENTS, *CHILDREN_RESOURCES)}
+    )
+    _children: dict[tuple[Resource, Key], dict[str, Body]] = field(default_factory=dict)
+
+    def get(self, key: Key) -> Body | None:
+        """An AgentDeployment."""
+        return self._objects[AGENT_DEPLOYMENTS].get(key)
+
+    def children(self, resource: Resource, key: Key) -> list[Body]:
+        """The objects of a kind that belong to an AgentDeployment."""
+        return list(self._children.get((resource, key), {}).values())
+
+    def put(self, resource: Resource, body: Body) -> None:
+        """Take an object in, unless a newer version of it is known."""
+        name = _name(body)
+        known = self._objects[resource].get(name)
+        if known and _uid(known) == _uid(body) and _version(known) > _version(body):
+            return
+        self._objects[resource][name] = body
+        if resource is not AGENT_DEPLOYMENTS:
+            self._children.setdefault((resource, key_of(resource, body)), {})[name[1]] = body
+
+    def remove(self, resource: Resource, body: Body) -> None:
+        """Forget an object, unless another of the same name has taken its place."""
+        name = _name(body)
+        known = self._objects[resource].get(name)
+        if known is None or _uid(known) != _uid(body):
+            return
+        del self._objects[resource][name]
+        if resource is not AGENT_DEPLOYMENTS:
+            group = (resource, key_of(resource, known))
+            self._children.get(group, {}).pop(name[1], None)
+            if not self._children.get(group):
+                self._children.pop(group, None)
+
+    def replace(self, resource: Resource, bodies: Iterable[Body], before: set[Key]) -> None:
+        """Take a full list in. ``before``: the names known when the list was asked for.
+
+        What came in since then may be newer than the list, so it stays.
+        """
+        listed = {_name(body): body for body in bodies}
+        for body in listed.values():
+            self.put(resource, body)
+        for name in before - set(listed):
+            known = self._objects[resource].get(name)
+            if known is not None:
+                self.remove(resource, known)
+
+    def names(self, resource: Resource) -> set[Key]:
+        """Namespace and name of every known object of a kind."""
+        return set(self._objects[resource])
+
+
+async def resync(store: Store, kube: Kube, namespaces: tuple[str, ...]) -> None:
+    """Replace the picture by what the API server lists.
+
+    Raises:
+        KubeError: a list was refused, for instance because the CRD isn't installed.
+    """
+    for resource in (AGENT_DEPLOYMENTS, *CHILDREN_RESOURCES):
+        before = store.names(resource)
+        # Version 0: from the API server's own cache, which costs it next to nothing.
+        query = {"resourceVersion": "0"}
+        if resource is not AGENT_DEPLOYMENTS:
+            query["labelSelector"] = OURS
+        lists = await asyncio.gather(
+            *(kube.list(resource, ns, **query) for ns in namespaces or (None,))
+        )
+        kind = {"kind": resource.kind}
+        store.replace(resource, ({**body, **kind} for bodies in lists for body in bodies), before)
+
+
+def _name(body: Body) -> Key:
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _uid(body: Body) -> str:
+    return str(body["metadata"].get("uid", ""))
+
+
+def _version(body: Body) -> int:
+    """Versions of one object grow (KEP-5504); one that is no number counts as old."""
+    version = str(body["metadata"].get("resourceVersion", ""))
+    return int(version) if version.isdecimal() else -1

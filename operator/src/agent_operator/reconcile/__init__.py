@@ -1,0 +1,1 @@
+"""The way through the house: observe, plan, apply, status."""

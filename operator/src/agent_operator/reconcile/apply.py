@@ -1,0 +1,185 @@
+"""Carry a plan out: each action idempotent, so that a crash between two is repaired by a look."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from agent_operator.api import AgentDeployment, names, times
+from agent_operator.kube.client import (
+    AGENT_DEPLOYMENTS,
+    REPLICA_SETS,
+    SERVICES,
+    Body,
+    Kube,
+    Resource,
+)
+from agent_operator.kube.store import Key, Store
+from agent_operator.reconcile import actions as do
+from agent_operator.reconcile import manifests
+from agent_operator.reconcile.plan import may_remove
+from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
+from agent_operator.reconcile.standing import full_name, is_of, judge_all, owner
+from agent_operator.restate.client import RegistrationRefusedError
+from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.view import Deployment, RestateView
+
+log = logging.getLogger(__name__)
+
+
+class NotNowError(Exception):
+    """An action was not carried out, since the world is not as the plan took it to be."""
+
+
+@dataclass(frozen=True)
+class Applier:
+    """Where actions take effect."""
+
+    kube: Kube
+    store: Store
+    restate: RestateObserver
+
+    async def apply(self, action: do.Action, snapshot: Snapshot) -> None:
+        """Carry out one action.
+
+        Raises:
+            KubeError, RestateUnavailableError, DiscoveryError, NotNowError: it did not happen,
+                or only in part; the next look says what is left to do.
+        """
+        match action:
+            case do.AddFinalizer():
+                await self._set_finalizer(snapshot.agent, present=True)
+            case do.RemoveFinalizer():
+                await self._set_finalizer(snapshot.agent, present=False)
+            case do.CreateRevision():
+                await self._create(action, snapshot.agent)
+            case do.ScaleRevision():
+                patch = {"spec": {"replicas": action.replicas}}
+                await self._patch(REPLICA_SETS, snapshot.agent, action.revision.name, patch)
+            case do.MarkIdle():
+                since = times.rfc3339(action.since) if action.since else None
+                await self._note(
+                    snapshot.agent, action.revision, {names.IDLE_SINCE_ANNOTATION: since}
+                )
+            case do.RegisterRevision():
+                await self._register(action.revision, snapshot)
+            case do.RemoveRevision():
+                await self._remove(action, snapshot)
+
+    async def _set_finalizer(self, agent: AgentDeployment, *, present: bool) -> None:
+        others = [f for f in agent.metadata.finalizers if f != names.FINALIZER]
+        body = self.store.get((agent.metadata.namespace, agent.metadata.name)) or {}
+        patch = {
+            "metadata": {
+                "finalizers": [*others, names.FINALIZER] if present else others,
+                # A list is replaced as a whole: only on the version that it was read from.
+                "resourceVersion": body.get("metadata", {}).get("resourceVersion"),
+            }
+        }
+        await self._patch(AGENT_DEPLOYMENTS, agent, agent.metadata.name, patch)
+
+    async def _create(self, action: do.CreateRevision, agent: AgentDeployment) -> None:
+        key = _key(agent)
+        made = {body["metadata"]["name"] for body in self.store.children(REPLICA_SETS, key)}
+        wanted = action.wanted
+        self.store.put(SERVICES, await self.kube.apply(SERVICES, manifests.service(agent, wanted)))
+        # What runs never changes once made, not even when a newer operator renders it otherwise.
+        if wanted.name not in made:
+            manifest = manifests.replica_set(agent, wanted)
+            self.store.put(REPLICA_SETS, await self.kube.apply(REPLICA_SETS, manifest))
+
+    async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
+        client = self.restate.client(revision.admin_url)
+        metadata = {
+            names.OWNER_KEY: full_name(snapshot),
+            names.REVISION_LABEL: revision.name,
+        }
+        try:
+            would_be = await client.register(revision.uri, metadata, dry_run=True)
+            self._check_owner(would_be, revision, snapshot)
+            if not revision.registering:
+                now = times.rfc3339(datetime.now(UTC))
+                await self._note(snapshot.agent, revision, {names.REGISTERING_ANNOTATION: now})
+            deployment = await client.register(revision.uri, metadata)
+        except RegistrationRefusedError as error:
+            await self._fail(snapshot.agent, revision, Failure("RegistrationRefused", str(error)))
+            return
+        finally:
+            self.restate.forget(revision.admin_url)
+        if revision.deployment_id != deployment.id:
+            note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
+            await self._note(snapshot.agent, revision, note)
+        log.info("registered %s as %s", revision.name, deployment.id)
+
+    def _check_owner(self, would_be: Deployment, revision: Revision, snapshot: Snapshot) -> None:
+        """Refuse to take over a service that another AgentDeployment serves."""
+        view = snapshot.restates[revision.admin_url]
+        if not isinstance(view, RestateView):
+            raise NotNowError("Restate can't be asked who serves what")
+        for service in would_be.services:
+            holder = view.by_id(view.routes.get(service, ""))
+            if holder and owner(holder) and not is_of(snapshot, holder):
+                raise RegistrationRefusedError(
+                    f"service {service} is served by AgentDeployment {owner(holder)} already;"
+                    " give this one's service another name, or delete that AgentDeployment"
+                )
+        if not would_be.services:
+            raise RegistrationRefusedError("the image serves no Restate service at all")
+
+    async def _remove(self, action: do.RemoveRevision, snapshot: Snapshot) -> None:
+        revision = action.revision
+        if action.deployment_id:
+            await self._deregister(action, action.deployment_id, snapshot)
+        agent = snapshot.agent
+        # The Service last: the ReplicaSet is what a look finds the revision by.
+        await self.kube.delete(SERVICES, agent.metadata.namespace, revision.name)
+        await self.kube.delete(REPLICA_SETS, agent.metadata.namespace, revision.name)
+        for resource in (SERVICES, REPLICA_SETS):
+            for body in self.store.children(resource, _key(agent)):
+                if body["metadata"]["name"] == revision.name:
+                    self.store.remove(resource, body)
+        log.info("removed %s", revision.name)
+
+    async def _deregister(
+        self, action: do.RemoveRevision, deployment_id: str, snapshot: Snapshot
+    ) -> None:
+        """Deregister, after a last look at what needs the deployment: this can't be undone."""
+        revision = action.revision
+        client = self.restate.client(revision.admin_url)
+        for service in action.closing:
+            await client.close_service(service)
+        view = await self.restate.fresh_view(revision.admin_url)
+        now = datetime.now(UTC)
+        seen = Snapshot(
+            snapshot.agent,
+            snapshot.wanted,
+            snapshot.revisions,
+            {**snapshot.restates, revision.admin_url: view},
+        )
+        standings = judge_all(seen, now)
+        target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
+        standing = next(s for s in standings if s.revision.name == revision.name)
+        if not may_remove(standing, target_active=target_active, deleting=snapshot.agent.deleting):
+            raise NotNowError(f"{revision.name} is needed again")
+        await client.deregister(deployment_id)
+        self.restate.forget(revision.admin_url)
+
+    async def _fail(self, agent: AgentDeployment, revision: Revision, failure: Failure) -> None:
+        await self._note(agent, revision, {names.FAILURE_ANNOTATION: json.dumps(asdict(failure))})
+
+    async def _note(
+        self, agent: AgentDeployment, revision: Revision, notes: Mapping[str, str | None]
+    ) -> None:
+        patch: Body = {"metadata": {"annotations": dict(notes)}}
+        await self._patch(REPLICA_SETS, agent, revision.name, patch)
+
+    async def _patch(
+        self, resource: Resource, agent: AgentDeployment, name: str, patch: Body
+    ) -> None:
+        namespace = agent.metadata.namespace
+        self.store.put(resource, await self.kube.merge(resource, namespace, name, patch))
+
+
+def _key(agent: AgentDeployment) -> Key:
+    return agent.metadata.namespace, agent.metadata.name

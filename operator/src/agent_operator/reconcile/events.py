@@ -1,0 +1,83 @@
+"""Facts worth an event: the differences between two statuses, so each is told once. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
+from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE
+
+
+@dataclass(frozen=True)
+class Event:
+    """What ``kubectl describe`` shows under Events."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list[Event]:
+    """What happened from one status to the next."""
+    return [
+        *_revisions(before, after),
+        *_restate(before, after),
+        *_deletion(before, after),
+    ]
+
+
+def _revisions(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old = {revision.name: revision for revision in before.revisions}
+    new = {revision.name: revision for revision in after.revisions}
+    for name, revision in new.items():
+        if name not in old:
+            yield Event("Normal", "RevisionCreated", f"made revision {name} from {revision.image}")
+        yield from _change(old.get(name), revision)
+    for name in old:
+        if name not in new:
+            yield Event("Normal", "RevisionRemoved", f"nothing needs {name} any more: removed")
+
+
+def _change(old: RevisionStatus | None, new: RevisionStatus) -> Iterator[Event]:
+    if old and old.phase is new.phase:
+        if new.reason and new.reason != old.reason and new.phase is not Phase.FAILED:
+            yield Event("Warning", new.reason, f"{new.name}: {new.message}")
+        return
+    if new.phase is Phase.ACTIVE:
+        yield Event(
+            "Normal", "RevisionActive", f"{new.name} takes new turns as {new.deployment_id}"
+        )
+    elif new.phase is Phase.FAILED and new.reason:
+        yield Event("Warning", new.reason, f"{new.name} failed: {new.message}")
+    elif new.phase is Phase.DRAINING and new.invocations:
+        count = new.invocations.total
+        yield Event(
+            "Normal",
+            "RevisionDraining",
+            f"{new.name} takes no new turns; it is kept for {count} invocations under way",
+        )
+
+
+def _restate(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old, new = _condition(before, RESTATE_REACHABLE), _condition(after, RESTATE_REACHABLE)
+    if new is None or (old and old.status == new.status):
+        return
+    if new.status == "False":
+        yield Event("Warning", "RestateUnreachable", new.message)
+    elif old:
+        yield Event("Normal", "RestateReachable", new.message)
+
+
+def _deletion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old, new = _condition(before, PROGRESSING), _condition(after, PROGRESSING)
+    if (
+        new
+        and new.reason == "DeletionWaitsForInvocations"
+        and (not old or old.reason != new.reason)
+    ):
+        draining = _condition(after, DRAINING)
+        yield Event("Normal", new.reason, draining.message if draining else new.message)
+
+
+def _condition(status: AgentDeploymentStatus, kind: str) -> Condition | None:
+    return next((c for c in status.conditions if c.type == kind), None)

@@ -1,0 +1,110 @@
+"""From the cluster's objects and Restate to one immutable snapshot. I/O only towards Restate."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from agent_operator.api import AgentDeployment, names, times
+from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
+from agent_operator.kube.store import Key, Store
+from agent_operator.reconcile import trouble
+from agent_operator.reconcile.revisions import Wanted, wanted
+from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
+from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.view import RestateView, Unreachable
+from agent_operator.settings import Settings
+
+# Seconds that a look at Restate may be old: while something moves, and while nothing does.
+MOVING: Final = 0.9
+STEADY: Final = 10.0
+
+_FAILURE: Final = TypeAdapter(Failure)
+
+
+async def observe(
+    key: Key,
+    store: Store,
+    restate: RestateObserver,
+    settings: Settings,
+    setbacks: Mapping[str, Setback],
+) -> Snapshot | None:
+    """The snapshot of an AgentDeployment, or ``None`` where it does not exist (any more)."""
+    body = store.get(key)
+    if body is None:
+        return None
+    agent = AgentDeployment.model_validate(body)
+    target = wanted(agent, settings)
+    revisions = _revisions(store, key, agent)
+    urls = {r.admin_url for r in revisions}
+    if not agent.deleting:
+        urls.add(target.admin_url)
+    max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
+    restates: dict[str, RestateView | Unreachable] = {
+        url: await restate.view(url, max_age) for url in sorted(urls)
+    }
+    return Snapshot(agent, target, revisions, restates, dict(setbacks))
+
+
+def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
+    only_target = [r.name for r in revisions] == [target.name]
+    was_active = agent.status.get("activeRevision") == target.name
+    return only_target and was_active and not agent.deleting
+
+
+def _revisions(store: Store, key: Key, agent: AgentDeployment) -> tuple[Revision, ...]:
+    services = {body["metadata"]["name"] for body in store.children(SERVICES, key)}
+    pods = store.children(PODS, key)
+    found = [
+        _revision(body, services, pods)
+        for body in store.children(REPLICA_SETS, key)
+        if _is_owned_by(body, agent) and "deletionTimestamp" not in body["metadata"]
+    ]
+    return tuple(sorted(found, key=lambda r: (r.created, r.name)))
+
+
+def _is_owned_by(body: Body, agent: AgentDeployment) -> bool:
+    """Whether an object is of this very AgentDeployment, not of a deleted one of the same name."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == agent.metadata.uid for owner in owners)
+
+
+def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
+    metadata, spec = body["metadata"], body["spec"]
+    notes = metadata.get("annotations") or {}
+    name = metadata["name"]
+    own_pods = [p for p in pods if _label(p, names.REVISION_LABEL) == name]
+    return Revision(
+        name=name,
+        image=_image(spec),
+        uri=notes.get(names.URI_ANNOTATION, ""),
+        admin_url=notes.get(names.ADMIN_URL_ANNOTATION, ""),
+        created=times.parse(metadata["creationTimestamp"]),
+        replicas=int(spec.get("replicas", 1)),
+        ready=int((body.get("status") or {}).get("readyReplicas", 0)),
+        has_service=name in services,
+        deployment_id=notes.get(names.DEPLOYMENT_ID_ANNOTATION),
+        registering=names.REGISTERING_ANNOTATION in notes,
+        failure=_failure(notes.get(names.FAILURE_ANNOTATION)),
+        idle_since=_time(notes.get(names.IDLE_SINCE_ANNOTATION)),
+        trouble=trouble.of_revision(body, own_pods),
+    )
+
+
+def _label(body: Body, label: str) -> str | None:
+    value = body["metadata"].get("labels", {}).get(label)
+    return None if value is None else str(value)
+
+
+def _image(spec: Body) -> str:
+    containers = spec["template"]["spec"]["containers"]
+    return next(str(c["image"]) for c in containers if c["name"] == names.IMAGE_CONTAINER)
+
+
+def _time(text: str | None) -> datetime | None:
+    return times.parse(text) if text else None
+
+
+def _failure(text: str | None) -> Failure | None:
+    return _FAILURE.validate_json(text) if text else None

@@ -1,0 +1,55 @@
+"""What a revision is: a hash of everything in a spec that changes what runs, and nothing else."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from agent_operator.api import AgentDeployment, AgentDeploymentSpec
+from agent_operator.settings import Settings
+
+# Changes of these make no new revision: they say how revisions are run, not what runs.
+_NOT_PART: Final = frozenset({"replicas", "rollout", "drain", "restate"})
+_HASH_LENGTH: Final = 10
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The revision that a spec asks for. ``uri`` is where Restate will call it."""
+
+    name: str
+    image: str
+    replicas: int
+    admin_url: str
+    uri: str
+
+
+def wanted(agent: AgentDeployment, settings: Settings) -> Wanted:
+    """The revision that an AgentDeployment's spec asks for."""
+    admin_url = admin_url_of(agent.spec, settings)
+    name = f"{agent.metadata.name}-{revision_hash(agent.spec, admin_url)}"
+    host = f"{name}.{agent.metadata.namespace}.svc.{settings.cluster_domain}"
+    return Wanted(
+        name=name,
+        image=agent.spec.image,
+        replicas=agent.spec.replicas,
+        admin_url=admin_url,
+        uri=f"http://{host}:{agent.spec.port}",
+    )
+
+
+def admin_url_of(spec: AgentDeploymentSpec, settings: Settings) -> str:
+    """The Restate that a spec registers with."""
+    own = spec.restate.admin_url if spec.restate else None
+    return (own or settings.admin_url).rstrip("/")
+
+
+def revision_hash(spec: AgentDeploymentSpec, admin_url: str) -> str:
+    """Ten hex digits that differ where what runs, or where it registers, differs.
+
+    The wish is hashed, not the rendered manifests, so that an operator that renders them
+    otherwise (a new default) does not roll out every agent of the cluster.
+    """
+    parts = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_PART))
+    text = json.dumps([parts, admin_url], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]

@@ -1,0 +1,69 @@
+"""Everything that ``plan`` may know: one immutable picture of an agent, its pods and Restate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent_operator.api import AgentDeployment
+from agent_operator.reconcile.revisions import Wanted
+from agent_operator.restate.view import RestateView, Unreachable
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a revision will never be active: kept on its ReplicaSet, final until the spec changes."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision as found in the cluster.
+
+    ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
+    gave it at its last registration; ``registering`` whether a registration was ever begun.
+    """
+
+    name: str
+    image: str
+    uri: str
+    admin_url: str
+    created: datetime
+    replicas: int = 0
+    ready: int = 0
+    has_service: bool = True
+    deployment_id: str | None = None
+    registering: bool = False
+    failure: Failure | None = None
+    idle_since: datetime | None = None
+    trouble: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Setback:
+    """An action that didn't work and will be tried again at ``retry_at``."""
+
+    reason: str
+    message: str
+    retry_at: datetime
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The agent, the revision it wants, those it has, and each Restate that one of them uses.
+
+    ``setbacks`` are by revision name, from the operator's memory: losing them only means that
+    an action is tried again sooner.
+    """
+
+    agent: AgentDeployment
+    wanted: Wanted
+    revisions: tuple[Revision, ...] = ()
+    restates: Mapping[str, RestateView | Unreachable] = field(default_factory=dict)
+    setbacks: Mapping[str, Setback] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Revision | None:
+        """The wanted revision, if it has been made."""
+        return next((r for r in self.revisions if r.name == self.wanted.name), None)

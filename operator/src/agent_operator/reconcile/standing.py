@@ -1,0 +1,159 @@
+"""Where each revision stands: its phase, what needs it, and whether new turns go to it. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent_operator.api import Phase, names
+from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
+from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One revision, judged. ``load`` and ``deployment`` are ``None`` while Restate can't be asked.
+
+    ``routed``: new turns of at least one of its services go to it. ``failure`` says why it has
+    failed, where it has.
+    """
+
+    revision: Revision
+    phase: Phase
+    known: bool
+    deployment: Deployment | None = None
+    load: Load | None = None
+    routed: bool = False
+    failure: Failure | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it takes the agent's new turns."""
+        return self.phase is Phase.ACTIVE
+
+    @property
+    def unneeded(self) -> bool:
+        """Whether it is certain that no invocation needs it. Unknown is never certain."""
+        if self.load is None:
+            return not self.known and not self.revision.registering
+        return self.load.counts.total == 0
+
+
+def judge_all(snapshot: Snapshot, now: datetime) -> tuple[Standing, ...]:
+    """Judge every revision of an agent, in the snapshot's order."""
+    target_active = _target_takes_all_turns(snapshot)
+    return tuple(_judge(revision, snapshot, target_active, now) for revision in snapshot.revisions)
+
+
+def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
+    """A deployment of somebody else that took over a service of a revision, if there is one."""
+    view = snapshot.restates.get(standing.revision.admin_url)
+    if not isinstance(view, RestateView) or standing.deployment is None:
+        return None
+    ours = {revision.uri for revision in snapshot.revisions}
+    for service in standing.deployment.services:
+        holder = view.by_id(view.routes.get(service, ""))
+        if holder and holder.uri not in ours and not is_of(snapshot, holder):
+            return holder
+    return None
+
+
+def is_of(snapshot: Snapshot, deployment: Deployment) -> bool:
+    """Whether a deployment was registered for this AgentDeployment."""
+    return owner(deployment) == full_name(snapshot)
+
+
+def owner(deployment: Deployment) -> str | None:
+    """The AgentDeployment that a deployment was registered for, as namespace/name."""
+    return deployment.metadata.get(names.OWNER_KEY)
+
+
+def full_name(snapshot: Snapshot) -> str:
+    """The agent's namespace/name, as kept in the deployment's metadata."""
+    return f"{snapshot.agent.metadata.namespace}/{snapshot.agent.metadata.name}"
+
+
+def _target_takes_all_turns(snapshot: Snapshot) -> bool:
+    target = snapshot.target
+    if target is None:
+        return False
+    view = snapshot.restates.get(target.admin_url)
+    if not isinstance(view, RestateView):
+        return False
+    deployment = view.by_uri(target.uri)
+    return deployment is not None and view.holds_all_routes(deployment)
+
+
+def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: datetime) -> Standing:
+    view = snapshot.restates.get(revision.admin_url)
+    is_target = revision.name == snapshot.wanted.name and not snapshot.agent.deleting
+    failure = _failure(revision, snapshot, now) if is_target else revision.failure
+    if view is None or isinstance(view, Unreachable):
+        phase = _phase_unseen(revision, snapshot, is_target, failure)
+        return Standing(revision, phase, known=False, failure=_if_failed(phase, failure))
+    deployment = view.by_uri(revision.uri)
+    load = _load(view, revision, deployment)
+    routed = deployment is not None and view.holds_a_route(deployment.id)
+    if is_target:
+        phase = Phase.ACTIVE if target_active else _phase_of_candidate(revision, failure)
+    elif routed and not target_active and not snapshot.agent.deleting:
+        phase = Phase.ACTIVE
+    elif load.counts.total:
+        phase = Phase.DRAINING
+    else:
+        phase = Phase.FAILED if revision.failure else Phase.DRAINED
+    return Standing(
+        revision, phase, True, deployment, load, routed, failure=_if_failed(phase, failure)
+    )
+
+
+def _load(view: RestateView, revision: Revision, deployment: Deployment | None) -> Load:
+    # Work may be pinned to a deployment that Restate no longer lists (one removed by hand, or
+    # lost with a restored backup): the recorded id still finds it.
+    deployment_id = deployment.id if deployment else revision.deployment_id
+    return view.load(deployment_id) if deployment_id else Load()
+
+
+def _phase_of_candidate(revision: Revision, failure: Failure | None) -> Phase:
+    if failure:
+        return Phase.FAILED
+    ready = revision.replicas > 0 and revision.ready >= revision.replicas
+    return Phase.CHECKING if ready else Phase.PENDING
+
+
+def _phase_unseen(
+    revision: Revision, snapshot: Snapshot, is_target: bool, failure: Failure | None
+) -> Phase:
+    """While Restate can't be asked, what was last seen of it is still the best guess."""
+    last = last_phase(snapshot, revision.name)
+    if last in {Phase.ACTIVE, Phase.DRAINING, Phase.DRAINED}:
+        return Phase.DRAINING if last is Phase.ACTIVE and snapshot.agent.deleting else last
+    if is_target:
+        return _phase_of_candidate(revision, failure)
+    return Phase.DRAINING if revision.registering else Phase.DRAINED
+
+
+def last_phase(snapshot: Snapshot, name: str) -> Phase | None:
+    """The phase of a revision in the status as last written."""
+    for entry in snapshot.agent.status.get("revisions", ()):
+        if entry.get("name") == name:
+            return Phase(entry["phase"])
+    return None
+
+
+def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure | None:
+    if revision.failure:
+        return revision.failure
+    deadline = timedelta(seconds=snapshot.agent.spec.rollout.progress_deadline_seconds)
+    # Once registered it was active: coming back to it is no first start, and has no deadline.
+    if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:
+        return None
+    setback = snapshot.setbacks.get(revision.name)
+    detail = revision.trouble or setback
+    why = f": {detail.message}" if detail else ""
+    return Failure(
+        "ProgressDeadlineExceeded",
+        f"not active within {int(deadline.total_seconds())} s{why}; it is still given its chance",
+    )
+
+
+def _if_failed(phase: Phase, failure: Failure | None) -> Failure | None:
+    return failure if phase is Phase.FAILED else None

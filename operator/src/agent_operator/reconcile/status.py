@@ -1,0 +1,286 @@
+"""What people see: revisions, counts and conditions, from a snapshot and its judgement. Pure.
+
+Messages name no ages that change by themselves: a steady agent causes no writes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+from agent_operator.api import AgentDeploymentStatus, Condition, Phase, PodCounts, RevisionStatus
+from agent_operator.api.status import InvocationCounts
+from agent_operator.api.times import rfc3339
+from agent_operator.reconcile import manifests
+from agent_operator.reconcile.snapshot import Snapshot
+from agent_operator.reconcile.standing import Standing, foreign_holder
+from agent_operator.restate.view import Unreachable
+
+Truth = Literal["True", "False", "Unknown"]
+
+READY: Final = "Ready"
+PROGRESSING: Final = "Progressing"
+DRAINING: Final = "Draining"
+RESTATE_REACHABLE: Final = "RestateReachable"
+
+
+def build(
+    snapshot: Snapshot, standings: Sequence[Standing], now: datetime
+) -> AgentDeploymentStatus:
+    """The status to show for a snapshot."""
+    target = next((s for s in standings if s.revision is snapshot.target), None)
+    active = _active(standings, target)
+    draining = [s for s in standings if _drains(s, snapshot)]
+    generation = snapshot.agent.metadata.generation
+    conditions = [
+        _ready(snapshot, active),
+        _progressing(snapshot, target, draining),
+        _draining(snapshot, draining),
+        _restate_reachable(snapshot),
+    ]
+    return AgentDeploymentStatus(
+        observed_generation=generation,
+        active_revision=active.revision.name if active else None,
+        candidate_revision=_candidate(snapshot, target),
+        services=sorted(active.deployment.services) if active and active.deployment else [],
+        replicas=target.revision.replicas if target else 0,
+        ready_replicas=target.revision.ready if target else 0,
+        selector=manifests.selector_text(snapshot.wanted.name),
+        draining_revisions=len(draining),
+        draining_invocations=sum(s.load.counts.total for s in draining if s.load),
+        revisions=[
+            _revision(s, snapshot)
+            for s in sorted(standings, key=lambda s: s.revision.created, reverse=True)
+        ],
+        conditions=_with_times(snapshot, conditions, now),
+    )
+
+
+def counts_in_words(counts: InvocationCounts) -> str:
+    """Such as ``3 invocations (1 running, 2 suspended)``."""
+    parts = [
+        f"{number} {word}"
+        for number, word in (
+            (counts.running, "running"),
+            (counts.suspended, "suspended"),
+            (counts.backing_off, "backing off"),
+            (counts.paused, "paused"),
+            (counts.waiting, "not begun"),
+        )
+        if number
+    ]
+    noun = "invocation" if counts.total == 1 else "invocations"
+    return f"{counts.total} {noun} ({', '.join(parts)})" if parts else f"no {noun}"
+
+
+def _active(standings: Sequence[Standing], target: Standing | None) -> Standing | None:
+    if target and target.active:
+        return target
+    actives = [s for s in standings if s.active]
+    return max(actives, key=lambda s: s.revision.created, default=None)
+
+
+def _candidate(snapshot: Snapshot, target: Standing | None) -> str | None:
+    if snapshot.agent.deleting or (target and target.active):
+        return None
+    return snapshot.wanted.name
+
+
+def _drains(standing: Standing, snapshot: Snapshot) -> bool:
+    if standing.phase is Phase.DRAINING:
+        return True
+    return snapshot.agent.deleting and not standing.unneeded
+
+
+def _revision(standing: Standing, snapshot: Snapshot) -> RevisionStatus:
+    revision = standing.revision
+    reason, message = _held_up_by(standing, snapshot)
+    return RevisionStatus(
+        name=revision.name,
+        phase=standing.phase,
+        image=revision.image,
+        deployment_id=standing.deployment.id if standing.deployment else revision.deployment_id,
+        pods=PodCounts(desired=revision.replicas, ready=revision.ready),
+        invocations=standing.load.counts if standing.load else None,
+        oldest=standing.load.oldest if standing.load and standing.phase is Phase.DRAINING else None,
+        created=rfc3339(revision.created),
+        reason=reason,
+        message=message,
+    )
+
+
+def _held_up_by(standing: Standing, snapshot: Snapshot) -> tuple[str | None, str | None]:
+    revision = standing.revision
+    if standing.failure:
+        return standing.failure.reason, standing.failure.message
+    setback = snapshot.setbacks.get(revision.name)
+    if setback:
+        return setback.reason, setback.message
+    if revision.trouble and revision.ready < revision.replicas:
+        return revision.trouble.reason, revision.trouble.message
+    return None, None
+
+
+def _ready(snapshot: Snapshot, active: Standing | None) -> Condition:
+    if snapshot.agent.deleting:
+        return _condition(READY, "False", "Deleting", "being deleted")
+    if active is None:
+        return _condition(READY, "False", "NoActiveRevision", "no revision takes turns yet")
+    name, pods = active.revision.name, f"{active.revision.ready}/{active.revision.replicas} pods"
+    if active.revision.replicas == 0:
+        return _condition(
+            READY,
+            "False",
+            "ScaledToZero",
+            f"{name} has no pods, since spec.replicas is 0: turns wait in Restate until it has",
+        )
+    if active.revision.ready == 0:
+        why = f": {active.revision.trouble.message}" if active.revision.trouble else ""
+        return _condition(READY, "False", "NoPodReady", f"{name} takes turns, but has {pods}{why}")
+    if not active.known:
+        return _condition(
+            READY, "Unknown", "RestateUnreachable", f"{name} took turns when Restate was last seen"
+        )
+    return _condition(READY, "True", "Serving", f"{name} takes new turns with {pods} ready")
+
+
+def _progressing(
+    snapshot: Snapshot, target: Standing | None, draining: Sequence[Standing]
+) -> Condition:
+    if snapshot.agent.deleting:
+        return _deletion_progress(snapshot, draining)
+    name = snapshot.wanted.name
+    setback = snapshot.setbacks.get(name)
+    if target is None:
+        if setback:
+            return _condition(PROGRESSING, "True", setback.reason, setback.message)
+        return _condition(PROGRESSING, "True", "NewRevision", f"making revision {name}")
+    if target.active:
+        drain = _drain_in_words(draining)
+        return _condition(PROGRESSING, "False", "RolledOut", f"{name} is active{drain}")
+    if target.failure:
+        return _condition(
+            PROGRESSING, "False", target.failure.reason, f"{name} failed: {target.failure.message}"
+        )
+    return _candidate_progress(snapshot, target)
+
+
+def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
+    revision = target.revision
+    if snapshot.wanted.replicas == 0:
+        return _condition(
+            PROGRESSING,
+            "False",
+            "ScaledToZero",
+            f"{revision.name} can't become active without a pod: raise spec.replicas from 0",
+        )
+    pods = f"{revision.ready}/{revision.replicas} pods ready"
+    if revision.ready < revision.replicas or revision.replicas == 0:
+        if revision.trouble:
+            message = f"{revision.name} does not start ({pods}): {revision.trouble.message}"
+            return _condition(PROGRESSING, "True", revision.trouble.reason, message)
+        return _condition(PROGRESSING, "True", "PodsStarting", f"{revision.name} starts: {pods}")
+    view = snapshot.restates.get(revision.admin_url)
+    if isinstance(view, Unreachable):
+        return _condition(
+            PROGRESSING,
+            "True",
+            "RestateUnreachable",
+            f"{revision.name} waits for Restate, to register: {view.error}",
+        )
+    foreign = foreign_holder(snapshot, target)
+    if revision.deployment_id and foreign:
+        return _condition(
+            PROGRESSING,
+            "False",
+            "ServiceTakenOver",
+            f"services of {revision.name} were taken over by deployment {foreign.id} at"
+            f" {foreign.uri}, not of this AgentDeployment; deregister it to take them back",
+        )
+    setback = snapshot.setbacks.get(revision.name)
+    if setback:
+        return _condition(
+            PROGRESSING, "True", setback.reason, f"{revision.name}: {setback.message}"
+        )
+    return _condition(
+        PROGRESSING, "True", "Registering", f"registering {revision.name} with Restate"
+    )
+
+
+def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
+    away = [v for v in snapshot.restates.values() if isinstance(v, Unreachable)]
+    if away:
+        return _condition(
+            PROGRESSING,
+            "True",
+            "DeletionWaitsForRestate",
+            f"being deleted; can't tell whether turns still run: {away[0].error}. If that Restate"
+            " is gone for good, remove the finalizer",
+        )
+    if draining:
+        return _condition(
+            PROGRESSING,
+            "True",
+            "DeletionWaitsForInvocations",
+            f"being deleted once its turns are done{_drain_in_words(draining)}",
+        )
+    return _condition(PROGRESSING, "True", "Deleting", "being deleted")
+
+
+def _drain_in_words(draining: Sequence[Standing]) -> str:
+    known = [s for s in draining if s.load]
+    return "".join(
+        f"; {s.revision.name} is kept for {counts_in_words(s.load.counts)}" for s in known if s.load
+    )
+
+
+def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
+    if not draining:
+        return _condition(DRAINING, "False", "NothingToDrain", "no old revision is needed")
+    parts = []
+    for standing in draining:
+        if standing.load is None:
+            parts.append(f"{standing.revision.name}: Restate can't be asked what needs it")
+            continue
+        text = f"{standing.revision.name} is kept for {counts_in_words(standing.load.counts)}"
+        if oldest := standing.load.oldest:
+            text += f", the oldest {oldest.target} ({oldest.id}) since {oldest.since}"
+        parts.append(text)
+    reason = "DeletionWaitsForInvocations" if snapshot.agent.deleting else "InvocationsInFlight"
+    return _condition(DRAINING, "True", reason, "; ".join(parts))
+
+
+def _restate_reachable(snapshot: Snapshot) -> Condition:
+    away = [v for v in snapshot.restates.values() if isinstance(v, Unreachable)]
+    if away:
+        return _condition(
+            RESTATE_REACHABLE,
+            "False",
+            "Unreachable",
+            "; ".join(view.error for view in away)
+            + ". No revision is registered or removed until it answers",
+        )
+    urls = ", ".join(sorted(snapshot.restates))
+    return _condition(RESTATE_REACHABLE, "True", "Reachable", f"{urls} answers")
+
+
+def _condition(kind: str, truth: Truth, reason: str, message: str) -> Condition:
+    return Condition(type=kind, status=truth, reason=reason, message=message)
+
+
+def _with_times(
+    snapshot: Snapshot, conditions: Sequence[Condition], now: datetime
+) -> list[Condition]:
+    before = {c.get("type"): c for c in snapshot.agent.status.get("conditions", ())}
+    dated = []
+    for condition in conditions:
+        old = before.get(condition.type, {})
+        same = old.get("status") == condition.status and old.get("lastTransitionTime")
+        dated.append(
+            condition.model_copy(
+                update={
+                    "last_transition_time": old["lastTransitionTime"] if same else rfc3339(now),
+                    "observed_generation": snapshot.agent.metadata.generation,
+                }
+            )
+        )
+    return dated

@@ -1,0 +1,71 @@
+"""Why the pods of a revision don't start, in words: read from the ReplicaSet and its pods. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from agent_operator.reconcile.snapshot import Failure
+
+Body = dict[str, Any]
+
+_IMAGE_REASONS: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+    }
+)
+_CRASH_REASONS: Final = frozenset({"CrashLoopBackOff", "RunContainerError"})
+_CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+
+
+def of_revision(replica_set: Body, pods: Sequence[Body]) -> Failure | None:
+    """The first thing that keeps a revision's pods from being ready, if anything is known."""
+    for condition in (replica_set.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return Failure("PodsRefused", f"pods can't be made: {condition.get('message', '')}")
+    for pod in sorted(pods, key=lambda p: str(p["metadata"]["name"])):
+        if "deletionTimestamp" not in pod["metadata"] and (found := _of_pod(pod)):
+            return found
+    return None
+
+
+def _of_pod(pod: Body) -> Failure | None:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return Failure("Unschedulable", f"pod {name}: {condition.get('message', '')}")
+    statuses = [
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ]
+    return _of_containers(name, statuses)
+
+
+def _of_containers(pod: str, statuses: Iterable[Body]) -> Failure | None:
+    for container in statuses:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+        if reason in _IMAGE_REASONS:
+            image = container.get("image", "")
+            return Failure("ImageCantBePulled", f"pod {pod}, image {image}: {message or reason}")
+        if reason in _CONFIG_REASONS:
+            return Failure("ContainerCantBeMade", f"pod {pod}: {message or reason}")
+        crashed = reason in _CRASH_REASONS or int(container.get("restartCount", 0)) > 0
+        if crashed and not container.get("ready"):
+            return Failure("PodsCrash", f"pod {pod} {_crash(container, message)}")
+    return None
+
+
+def _crash(container: Body, message: str) -> str:
+    """How a container ended last. Its own log stays out: it may hold what must not be shown."""
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    if not ended:
+        return message or "does not start"
+    how = ended.get("reason", "Error")
+    restarts = container.get("restartCount", 0)
+    return (
+        f"ended with exit code {ended.get('exitCode')} ({how}) and was started again"
+        f" {restarts} times; its log (kubectl logs --previous) says why"
+    )

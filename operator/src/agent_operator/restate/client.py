@@ -1,0 +1,210 @@
+"""Typed async client of the parts of Restate's admin API that the operator uses.
+
+Facts behind it (admin API 2 to 4, server 1.7): ``POST /deployments`` with a known URI and without
+``force`` answers 200 without looking at the endpoint; with ``force`` it keeps the id, discovers
+anew and takes all routes. ``DELETE`` works only with ``force=true``.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from agent_operator.api.status import InvocationCounts, OldestInvocation
+from agent_operator.restate.view import Deployment, Load
+
+TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
+# Discovery of a pod that has just come up may take long: Restate itself gives up before this.
+REGISTER_TIMEOUT: Final = httpx.Timeout(60.0, connect=3.0)
+
+# Who needs a deployment: what is pinned to it; an attempt under way there that has no journal
+# yet (unpinned); and what isn't pinned, but would go there next since the service routes to it.
+LOADS_SQL: Final = """
+select
+  case
+    when i.pinned_deployment_id is not null then i.pinned_deployment_id
+    when i.status in ('running', 'backing-off') and i.last_attempt_deployment_id is not null
+      then i.last_attempt_deployment_id
+    else s.deployment_id
+  end as deployment,
+  i.status as status,
+  count(1) as n,
+  min(i.created_at) as since,
+  first_value(i.id order by i.created_at) as id,
+  first_value(i.target order by i.created_at) as target
+from sys_invocation i left join sys_service s on s.name = i.target_service_name
+where i.status != 'completed'
+group by 1, 2
+"""
+_FIELDS: Final = {
+    "running": "running",
+    "suspended": "suspended",
+    "backing-off": "backing_off",
+    "paused": "paused",
+}
+
+
+class RestateUnavailableError(Exception):
+    """Restate didn't answer as it should: nothing is known of what it holds."""
+
+
+class DiscoveryError(Exception):
+    """Restate could not read what the endpoint serves; trying again may help."""
+
+
+class RegistrationRefusedError(Exception):
+    """Restate will not have this deployment; trying again won't help."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RestateClient:
+    """One Restate server's admin API. ``url`` is its base address."""
+
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = url
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=TIMEOUT, transport=transport, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let its connections go."""
+        await self._http.aclose()
+
+    async def deployments(self) -> tuple[Deployment, ...]:
+        """All registered deployments."""
+        answer = await self._ask("GET", "/deployments")
+        return tuple(_deployment(row) for row in answer["deployments"])
+
+    async def routes(self) -> dict[str, str]:
+        """The deployment id that each service's new invocations go to."""
+        answer = await self._ask("GET", "/services")
+        return {row["name"]: row["deployment_id"] for row in answer["services"]}
+
+    async def loads(self) -> dict[str, Load]:
+        """What needs each deployment, by its id."""
+        rows = (await self._ask("POST", "/query", json={"query": LOADS_SQL}))["rows"]
+        by_deployment: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            if deployment := row.get("deployment"):
+                by_deployment.setdefault(deployment, []).append(row)
+        return {deployment: _load(some) for deployment, some in by_deployment.items()}
+
+    async def register(
+        self, uri: str, metadata: Mapping[str, str], *, dry_run: bool = False
+    ) -> Deployment:
+        """Discover an endpoint, register it, and give all its services' new invocations to it.
+
+        With ``dry_run`` nothing changes; the answer tells which services it would bring.
+
+        Raises:
+            DiscoveryError: the endpoint can't be reached or doesn't answer as an SDK does.
+            RegistrationRefusedError: Restate refuses it (a changed service type, say).
+            RestateUnavailableError: Restate itself didn't answer.
+        """
+        body = {"uri": uri, "metadata": dict(metadata), "force": True, "dry_run": dry_run}
+        response = await self._send("POST", "/deployments", json=body, timeout=REGISTER_TIMEOUT)
+        if response.is_success:
+            return _deployment({"uri": uri, "metadata": metadata, **self._json(response)})
+        code, message = _error(response)
+        if response.status_code in {408, 425, 429}:
+            raise RestateUnavailableError(f"{self.url} answered {response.status_code}: {message}")
+        if response.is_client_error:
+            raise RegistrationRefusedError(message, code)
+        if code.startswith("META"):
+            raise DiscoveryError(message)
+        raise RestateUnavailableError(f"{self.url} answered {response.status_code}: {message}")
+
+    async def deregister(self, deployment_id: str) -> None:
+        """Forget a deployment, whatever still needs it; one that is gone already is fine."""
+        response = await self._send(
+            "DELETE", f"/deployments/{deployment_id}", params={"force": "true"}
+        )
+        if response.status_code != httpx.codes.NOT_FOUND:
+            self._checked(response)
+
+    async def close_service(self, service: str) -> None:
+        """Let the ingress refuse new invocations of a service; a missing service is fine."""
+        response = await self._send("PATCH", f"/services/{service}", json={"public": False})
+        if response.status_code != httpx.codes.NOT_FOUND:
+            self._checked(response)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        return self._json(self._checked(await self._send(method, path, **options)))
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return await self._http.request(
+                method, path, headers={"accept": "application/json"}, **options
+            )
+        except httpx.HTTPError as error:
+            detail = str(error) or type(error).__name__
+            raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from error
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if not response.is_success:
+            _, message = _error(response)
+            raise RestateUnavailableError(
+                f"{self.url} answered {response.status_code} to"
+                f" {response.request.method} {response.request.url.path}: {message}"
+            )
+        return response
+
+    def _json(self, response: httpx.Response) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise RestateUnavailableError(f"{self.url} answered no JSON") from error
+        if not isinstance(answer, dict):
+            raise RestateUnavailableError(f"{self.url} answered no JSON object")
+        return answer
+
+
+def _deployment(row: Mapping[str, Any]) -> Deployment:
+    return Deployment(
+        id=row["id"],
+        # A deployment on AWS Lambda has an ARN and no URI: it is nobody's revision of ours.
+        uri=str(row.get("uri", "")).rstrip("/"),
+        services=tuple(service["name"] for service in row.get("services", ())),
+        metadata=dict(row.get("metadata") or {}),
+    )
+
+
+def _load(rows: list[Mapping[str, Any]]) -> Load:
+    counts: dict[str, int] = {}
+    for row in rows:
+        field = _FIELDS.get(row["status"], "waiting")
+        counts[field] = counts.get(field, 0) + int(row["n"])
+    first = min(rows, key=lambda row: datetime.fromisoformat(row["since"]))
+    return Load(
+        counts=InvocationCounts(**counts),
+        oldest=OldestInvocation(id=first["id"], target=first["target"], since=first["since"]),
+    )
+
+
+def _error(response: httpx.Response) -> tuple[str, str]:
+    """Restate's own code (such as META0003) and words, or as much as there is."""
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        code = str(answer.get("restate_code") or "")
+        message = str(answer.get("message") or answer)
+        return code, f"{code}: {message}" if code and code not in message else message
+    return "", response.text[:500] or response.reason_phrase

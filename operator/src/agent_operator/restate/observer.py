@@ -1,0 +1,112 @@
+"""One shared look at each Restate server for all AgentDeployments, cached for a moment.
+
+Hundreds of objects on one server cost one set of queries, not hundreds; a server that is away is
+asked again with backoff, however many objects wait for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent_operator.restate.client import RestateClient, RestateUnavailableError
+from agent_operator.restate.view import RestateView, Unreachable
+
+BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between attempts at a server that is away."""
+
+
+@dataclass
+class _Server:
+    client: RestateClient
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    seen: RestateView | Unreachable | None = None
+    seen_at: float = float("-inf")
+    failures: int = 0
+
+    def still_good(self, now: float, max_age: float) -> bool:
+        if isinstance(self.seen, Unreachable):
+            max_age = BACKOFF[min(self.failures, len(BACKOFF)) - 1]
+        return self.seen is not None and now - self.seen_at <= max_age
+
+
+class RestateObserver:
+    """What is known of each Restate server, by its admin address."""
+
+    def __init__(
+        self,
+        connect: Callable[[str], RestateClient] = RestateClient,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._servers: dict[str, _Server] = {}
+
+    def client(self, url: str) -> RestateClient:
+        """The client of one server."""
+        return self._server(url).client
+
+    async def view(self, url: str, max_age: float) -> RestateView | Unreachable:
+        """A look at a server that is at most ``max_age`` seconds old.
+
+        A failed look is kept until the next attempt is due, so that waiting objects don't hammer.
+        """
+        server = self._server(url)
+        async with server.lock:
+            if not server.still_good(self._clock(), max_age):
+                await self._look(url, server)
+            if server.seen is None:  # pragma: no cover - _look always sets it
+                raise AssertionError("a look leaves a view or an error")
+            return server.seen
+
+    async def fresh_view(self, url: str) -> RestateView:
+        """A look made now, for a decision that can't be taken back.
+
+        Raises:
+            RestateUnavailableError: the server can't be asked.
+        """
+        return await _read(self._server(url).client)
+
+    def retry_in(self, url: str) -> float:
+        """Seconds until an unreachable server is asked again."""
+        server = self._server(url)
+        pause = BACKOFF[min(max(server.failures, 1), len(BACKOFF)) - 1]
+        return max(0.0, server.seen_at + pause - self._clock())
+
+    def forget(self, url: str) -> None:
+        """Make the next look a new one: something was just changed there."""
+        server = self._server(url)
+        if not isinstance(server.seen, Unreachable):
+            server.seen = None
+
+    async def close(self) -> None:
+        """Let all connections go."""
+        for server in self._servers.values():
+            await server.client.close()
+
+    def _server(self, url: str) -> _Server:
+        if url not in self._servers:
+            self._servers[url] = _Server(self._connect(url))
+        return self._servers[url]
+
+    async def _look(self, url: str, server: _Server) -> None:
+        try:
+            server.seen = await _read(server.client)
+            server.failures = 0
+        except RestateUnavailableError as error:
+            server.seen = Unreachable(url, str(error))
+            server.failures += 1
+        server.seen_at = self._clock()
+
+
+async def _read(client: RestateClient) -> RestateView:
+    try:
+        # Routes before loads: see RestateView.
+        deployments = await client.deployments()
+        routes = await client.routes()
+        return RestateView(deployments, routes, await client.loads())
+    except (KeyError, TypeError, ValueError) as error:
+        raise RestateUnavailableError(
+            f"{client.url} answered in a form that this operator does not know: {error!r}"
+        ) from error

@@ -1,0 +1,107 @@
+"""The operator's process: health first, then the CRD, then the watches, until told to stop."""
+
+import asyncio
+import logging
+import signal
+from typing import Final
+
+import kopf
+
+from agent_operator import handlers, health
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube, KubeError
+from agent_operator.kube.store import Store, resync
+from agent_operator.loop import Loop
+from agent_operator.reconcile.reconciler import Reconciler
+from agent_operator.restate.observer import RestateObserver
+from agent_operator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NOT_YET_SECONDS: Final = 2.0
+
+
+async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
+    """Run the operator until ``stop`` is set or the process is told to end."""
+    stop = stop or _stop_on_signals()
+    kube, store, restate = await Kube.connect(), Store(), RestateObserver()
+    loop = Loop(Reconciler(kube, store, restate, settings).reconcile)
+    state = _State()
+    server = await health.serve(settings.health_port, lambda: state.not_ready, loop.longest_look)
+    try:
+        await _until_first(stop, _work(settings, stop, kube, store, loop, state))
+    finally:
+        await loop.close()
+        await restate.close()
+        await kube.close()
+        await server.cleanup()
+
+
+class _State:
+    not_ready: str | None = "starting"
+
+
+async def _work(
+    settings: Settings, stop: asyncio.Event, kube: Kube, store: Store, loop: Loop, state: _State
+) -> None:
+    await _first_list(settings, kube, store, state)
+    for key in store.names(AGENT_DEPLOYMENTS):
+        loop.wake(key)
+    registry = kopf.OperatorRegistry()
+    handlers.register(registry, store, loop.wake)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_resync_for_ever(settings, kube, store, loop))
+        group.create_task(
+            kopf.operator(
+                registry=registry,
+                settings=handlers.settings(),
+                namespaces=settings.namespaces,
+                clusterwide=not settings.namespaces,
+                standalone=True,
+                stop_flag=stop,
+            )
+        )
+
+
+async def _first_list(settings: Settings, kube: Kube, store: Store, state: _State) -> None:
+    """Wait until the API server serves AgentDeployments, and lets us see them."""
+    while True:
+        try:
+            await resync(store, kube, settings.namespaces)
+        except KubeError as error:
+            state.not_ready = f"can't list what the operator works on: {error}"
+            log.warning("%s; is the CRD installed?", state.not_ready)
+            await asyncio.sleep(NOT_YET_SECONDS)
+        else:
+            state.not_ready = None
+            return
+
+
+async def _resync_for_ever(settings: Settings, kube: Kube, store: Store, loop: Loop) -> None:
+    while True:
+        await asyncio.sleep(settings.resync_seconds)
+        before = store.names(AGENT_DEPLOYMENTS)
+        try:
+            await resync(store, kube, settings.namespaces)
+        except KubeError as error:
+            log.warning("can't compare with a full list: %s", error)
+        for key in before | store.names(AGENT_DEPLOYMENTS):
+            loop.wake(key)
+
+
+async def _until_first(stop: asyncio.Event, work: "asyncio._CoroutineLike[None]") -> None:
+    """Run the work; end it when ``stop`` is set."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

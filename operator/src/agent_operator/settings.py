@@ -1,0 +1,60 @@
+"""The operator's own settings, from its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+DEFAULT_ADMIN_URL: Final = "http://restate:9070"
+
+
+class SettingsError(ValueError):
+    """A variable has a value that can't be used; the message names both."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator watches, and where Restate is unless an AgentDeployment says otherwise.
+
+    ``namespaces`` empty means all of them. ``resync_seconds`` is how often the operator's picture
+    of the cluster is compared with a full list, in case a watch lost something.
+    """
+
+    admin_url: str = DEFAULT_ADMIN_URL
+    cluster_domain: str = "cluster.local"
+    namespaces: tuple[str, ...] = ()
+    health_port: int = 8080
+    log_level: str = "INFO"
+    resync_seconds: float = 600.0
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings.
+
+        Raises:
+            SettingsError: RESTATE_ADMIN_URL is no http(s) address, or HEALTH_PORT no port.
+        """
+        return cls(
+            admin_url=_address("RESTATE_ADMIN_URL", env.get("RESTATE_ADMIN_URL", cls.admin_url)),
+            cluster_domain=env.get("CLUSTER_DOMAIN") or cls.cluster_domain,
+            namespaces=tuple(
+                name
+                for part in env.get("WATCH_NAMESPACES", "").split(",")
+                if (name := part.strip())
+            ),
+            health_port=_port("HEALTH_PORT", env.get("HEALTH_PORT") or str(cls.health_port)),
+            log_level=(env.get("LOG_LEVEL") or cls.log_level).upper(),
+        )
+
+
+def _address(name: str, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(f"{name} is {value!r}; give an address such as {DEFAULT_ADMIN_URL}")
+    return value.rstrip("/")
+
+
+def _port(name: str, value: str) -> int:
+    if not value.isdecimal() or not 0 <= int(value) <= 65_535:
+        raise SettingsError(f"{name} is {value!r}; give a port from 0 (any free one) to 65535")
+    return int(value)

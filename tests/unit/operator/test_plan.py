@@ -1,0 +1,281 @@
+"""What is done when: one row for each situation."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from agent_operator.api import Phase
+from agent_operator.reconcile import actions as do
+from agent_operator.reconcile.plan import plan
+from agent_operator.reconcile.snapshot import Failure, Setback, Snapshot
+from agent_operator.restate.view import Deployment, Unreachable
+from tests.unit.operator.build import (
+    NOW,
+    SERVICE,
+    URL,
+    agent,
+    fresh,
+    load,
+    registered,
+    revision,
+    snapshot,
+    view,
+    wish,
+)
+
+V1, V2 = "claims:1", "claims:2"
+AWAY = Unreachable(URL, "http://restate.test:9070 can't be reached: connection refused")
+BOTH = (registered(V1), registered(V2))
+LONG_IDLE = NOW - timedelta(minutes=1)
+
+
+ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
+    "a finalizer comes before anything is made": (
+        snapshot(agent(finalizers=())),
+        [do.AddFinalizer()],
+    ),
+    "a new agent gets its first revision": (
+        snapshot(agent()),
+        [do.CreateRevision(wish())],
+    ),
+    "a revision that lost its Service gets it back": (
+        snapshot(agent(), revision(has_service=False), restate=view(registered())),
+        [do.CreateRevision(wish())],
+    ),
+    "no registration before the pods are ready": (
+        snapshot(agent(), fresh(V1, ready=0)),
+        [],
+    ),
+    "no registration while only some pods are ready": (
+        snapshot(agent(replicas=3), fresh(V1, replicas=3, ready=2)),
+        [],
+    ),
+    "ready pods are registered": (
+        snapshot(agent(), fresh(V1)),
+        [do.RegisterRevision(fresh(V1))],
+    ),
+    "a steady agent needs nothing": (
+        snapshot(agent(), revision(), restate=view(registered())),
+        [],
+    ),
+    "a changed image makes a new revision, and the old one stays": (
+        snapshot(agent(V2), revision(V1), restate=view(registered(V1))),
+        [do.CreateRevision(wish(V2))],
+    ),
+    "a candidate that isn't ready leaves the active revision alone": (
+        snapshot(agent(V2), revision(V1), fresh(V2, ready=0), restate=view(registered(V1))),
+        [],
+    ),
+    "a candidate that was refused leaves the active revision alone": (
+        snapshot(
+            agent(V2),
+            revision(V1),
+            fresh(V2, failure=Failure("RegistrationRefused", "META0006")),
+            restate=view(registered(V1)),
+        ),
+        [],
+    ),
+    "an old revision that a suspended turn needs stays": (
+        snapshot(
+            agent(V2),
+            revision(V1),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(suspended=1)}),
+        ),
+        [],
+    ),
+    "an old revision that only a paused turn needs stays": (
+        snapshot(
+            agent(V2), revision(V1), revision(V2), restate=view(*BOTH, loads={V1: load(paused=1)})
+        ),
+        [],
+    ),
+    "an unneeded old revision is first marked": (
+        snapshot(agent(V2), revision(V1), revision(V2), restate=view(*BOTH)),
+        [do.MarkIdle(revision(V1), NOW)],
+    ),
+    "an unneeded old revision goes at once where no delay is asked for": (
+        snapshot(agent(V2, drain={"delay": "0s"}), revision(V1), revision(V2), restate=view(*BOTH)),
+        [do.RemoveRevision(revision(V1), "dp_claims:1")],
+    ),
+    "an old revision goes after the delay": (
+        snapshot(agent(V2), revision(V1, idle_since=LONG_IDLE), revision(V2), restate=view(*BOTH)),
+        [do.RemoveRevision(revision(V1, idle_since=LONG_IDLE), "dp_claims:1")],
+    ),
+    "an old revision that is needed again loses its mark": (
+        snapshot(
+            agent(V2),
+            revision(V1, idle_since=LONG_IDLE),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [do.MarkIdle(revision(V1, idle_since=LONG_IDLE), None)],
+    ),
+    "pinned work keeps a revision that Restate no longer lists": (
+        snapshot(
+            agent(V2),
+            revision(V1),
+            revision(V2),
+            restate=view(registered(V2), loads={V1: load(suspended=1)}),
+        ),
+        [],
+    ),
+    "what a crash left after the deregistration is cleared away": (
+        snapshot(agent(V2), revision(V1), revision(V2), restate=view(registered(V2))),
+        [do.RemoveRevision(revision(V1), None)],
+    ),
+    "an abandoned candidate is cleared away": (
+        snapshot(agent(V1), revision(V1), fresh(V2), restate=view(registered(V1))),
+        [do.RemoveRevision(fresh(V2), None)],
+    ),
+    "going back: the old revision takes the turns again once its pods are ready": (
+        snapshot(agent(V1), revision(V1), revision(V2), restate=view(*BOTH)),
+        [do.RegisterRevision(revision(V1))],
+    ),
+    "going back: scaled up first, and the newer one stays until then": (
+        snapshot(agent(V1), revision(V1, replicas=0, ready=0), revision(V2), restate=view(*BOTH)),
+        [do.ScaleRevision(revision(V1, replicas=0, ready=0), 1)],
+    ),
+    "a registration that Restate lost is made again": (
+        snapshot(agent(), revision(), restate=view()),
+        [do.RegisterRevision(revision())],
+    ),
+    "somebody else's take-over is not fought": (
+        snapshot(
+            agent(),
+            revision(),
+            restate=view(registered(), Deployment("dp_x", "http://x:1", (SERVICE,))),
+        ),
+        [],
+    ),
+    "more replicas are asked of the active revision only": (
+        snapshot(
+            agent(V2, replicas=3),
+            revision(V1),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(suspended=1)}),
+        ),
+        [do.ScaleRevision(revision(V2), 3)],
+    ),
+    "Restate away: pods are still made": (
+        snapshot(agent(), restate=AWAY),
+        [do.CreateRevision(wish())],
+    ),
+    "Restate away: nothing is registered": (
+        snapshot(agent(), fresh(V1), restate=AWAY),
+        [],
+    ),
+    "Restate away: unknown is not none, nothing is removed": (
+        snapshot(agent(V2), revision(V1, idle_since=LONG_IDLE), revision(V2), restate=AWAY),
+        [],
+    ),
+    "a setback holds the next attempt back": (
+        snapshot(
+            agent(),
+            fresh(V1),
+            setbacks={wish().name: Setback("DiscoveryFailed", "x", NOW + timedelta(seconds=5))},
+        ),
+        [],
+    ),
+    "a dropped service keeps its old revision while a turn of it waits": (
+        snapshot(
+            agent(V2),
+            revision(V1),
+            revision(V2),
+            restate=view(
+                registered(V1, ("ClaimAgent", "Dropped")),
+                registered(V2),
+                loads={V1: load(waiting=1)},
+            ),
+        ),
+        [],
+    ),
+}
+
+DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
+    "a turn under way holds the object": (
+        snapshot(
+            agent(deleting=True),
+            revision(),
+            restate=view(registered(), loads={V1: load(suspended=1)}),
+        ),
+        [],
+    ),
+    "an inboxed turn holds it too": (
+        snapshot(
+            agent(deleting=True),
+            revision(),
+            restate=view(registered(), loads={V1: load(waiting=1)}),
+        ),
+        [],
+    ),
+    "with nothing under way, revisions go, and their services are closed": (
+        snapshot(agent(deleting=True), revision(), restate=view(registered())),
+        [do.RemoveRevision(revision(), "dp_claims:1", closing=(SERVICE,))],
+    ),
+    "the last revision gone, the object goes": (
+        snapshot(agent(deleting=True)),
+        [do.RemoveFinalizer()],
+    ),
+    "without our finalizer there is nothing to do": (
+        snapshot(agent(deleting=True, finalizers=())),
+        [],
+    ),
+    "Restate away: what may be registered stays": (
+        snapshot(agent(deleting=True), revision(), restate=AWAY),
+        [],
+    ),
+    "Restate away: what was never registered may go": (
+        snapshot(agent(deleting=True), fresh(V1, ready=0), restate=AWAY),
+        [do.RemoveRevision(fresh(V1, ready=0), None)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROLL_OUT, ids=str)
+def test_roll_out(case: str) -> None:
+    given, expected = ROLL_OUT[case]
+    assert list(plan(given, NOW).actions) == expected
+
+
+@pytest.mark.parametrize("case", DELETE, ids=str)
+def test_delete(case: str) -> None:
+    given, expected = DELETE[case]
+    assert list(plan(given, NOW).actions) == expected
+
+
+@pytest.mark.parametrize("case", [*ROLL_OUT, *DELETE], ids=str)
+def test_planning_again_gives_the_same_plan(case: str) -> None:
+    given, _ = {**ROLL_OUT, **DELETE}[case]
+    assert plan(given, NOW) == plan(given, NOW)
+
+
+def test_looks_again_exactly_when_the_delay_is_over() -> None:
+    idle = revision(V1, idle_since=NOW - timedelta(seconds=9, milliseconds=700))
+    due = plan(snapshot(agent(V2), idle, revision(V2), restate=view(*BOTH)), NOW)
+    assert due.actions == ()
+    assert due.look_again == timedelta(milliseconds=300)
+
+
+def test_a_steady_agent_is_left_in_peace() -> None:
+    due = plan(snapshot(agent(), revision(), restate=view(registered())), NOW)
+    assert due.look_again >= timedelta(seconds=60)
+
+
+def test_a_late_candidate_has_failed_but_is_still_given_its_chance() -> None:
+    late = fresh(V2, created=NOW - timedelta(minutes=11))
+    due = plan(snapshot(agent(V2), revision(V1), late, restate=view(registered(V1))), NOW)
+    assert due.actions == (do.RegisterRevision(late),)
+    assert {r.image: r.phase for r in due.status.revisions} == {V1: Phase.ACTIVE, V2: Phase.FAILED}
+
+
+def test_a_deadline_that_is_not_over_is_no_failure() -> None:
+    young = fresh(V2, ready=0, created=NOW - timedelta(minutes=9))
+    due = plan(snapshot(agent(V2), revision(V1), young, restate=view(registered(V1))), NOW)
+    assert [r.phase for r in due.status.revisions] == [Phase.PENDING, Phase.ACTIVE]
+
+
+def test_scaling_to_zero_is_the_users_right() -> None:
+    due = plan(snapshot(agent(replicas=0), revision(), restate=view(registered())), NOW)
+    assert due.actions == (do.ScaleRevision(replace(revision()), 0),)

@@ -1,0 +1,55 @@
+"""The picture of the cluster: newer wins, and a list corrects what watches missed."""
+
+from typing import Any
+
+from agent_operator.api import names
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, PODS
+from agent_operator.kube.store import Store, key_of
+
+KEY = ("team", "claims")
+
+
+def body(name: str, version: int, uid: str = "u", **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "team",
+            "name": name,
+            "uid": uid,
+            "resourceVersion": str(version),
+            "labels": {names.AGENT_LABEL: "claims", **labels},
+        }
+    }
+
+
+def test_newer_wins() -> None:
+    store = Store()
+    store.put(AGENT_DEPLOYMENTS, body("claims", 5))
+    store.put(AGENT_DEPLOYMENTS, body("claims", 4))
+    assert store.get(KEY) == body("claims", 5)
+
+
+def test_another_of_the_same_name_takes_its_place() -> None:
+    store = Store()
+    store.put(AGENT_DEPLOYMENTS, body("claims", 9, uid="old"))
+    store.put(AGENT_DEPLOYMENTS, body("claims", 3, uid="new"))
+    store.remove(AGENT_DEPLOYMENTS, body("claims", 10, uid="old"))
+    assert store.get(KEY) == body("claims", 3, uid="new")
+
+
+def test_children_belong_to_their_agent() -> None:
+    store = Store()
+    store.put(PODS, body("a", 1))
+    store.put(PODS, body("b", 1))
+    store.remove(PODS, body("a", 2))
+    assert [p["metadata"]["name"] for p in store.children(PODS, KEY)] == ["b"]
+    assert key_of(PODS, body("a", 1)) == KEY
+
+
+def test_a_list_drops_what_was_deleted_unseen_and_keeps_what_came_since() -> None:
+    store = Store()
+    store.put(PODS, body("deleted-unseen", 1))
+    before = store.names(PODS)
+    store.put(PODS, body("came-since", 7))
+    store.replace(PODS, [body("listed", 2)], before)
+    left = {p["metadata"]["name"] for p in store.children(PODS, KEY)}
+    assert left == {"came-since", "listed"}
