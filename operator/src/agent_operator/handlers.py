@@ -1,6 +1,6 @@
 """kopf's wiring, nothing else: every event only says which AgentDeployment to look at again."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
@@ -12,9 +12,13 @@ from agent_operator.kube.store import OURS, Key, Store, key_of
 
 def register(registry: kopf.OperatorRegistry, store: Store, wake: Callable[[Key], None]) -> None:
     """Feed the store from kopf's watches, and wake the object that each event is about."""
+    # As the pod's service account, or with KUBECONFIG outside of a cluster.
+    kopf.on.login(id="pod", registry=registry)(kopf.login_with_service_account)
+    kopf.on.login(id="kubeconfig", registry=registry)(kopf.login_with_kubeconfig)
 
-    def take_in(resource: Resource) -> Callable[..., None]:
-        def handler(event: kopf.RawEvent, **_: Any) -> None:
+    def take_in(resource: Resource) -> Callable[..., Awaitable[None]]:
+        # async, since kopf runs other handlers in threads, where there is no loop to wake.
+        async def handler(event: kopf.RawEvent, **_: Any) -> None:
             body = {**event["object"], "kind": resource.kind}
             if event["type"] == "DELETED":
                 store.remove(resource, body)

@@ -8,7 +8,8 @@ from typing import Final
 import kopf
 
 from agent_operator import handlers, health
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube, KubeError
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube
+from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Store, resync
 from agent_operator.loop import Loop
 from agent_operator.reconcile.reconciler import Reconciler

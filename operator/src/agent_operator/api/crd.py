@@ -14,10 +14,11 @@ _COLUMNS: Final = (
     ("Active", "string", ".status.activeRevision", 0),
     ("Pods", "integer", ".status.readyReplicas", 0),
     ("Draining", "integer", ".status.drainingRevisions", 0),
-    ("Turns", "integer", ".status.drainingInvocations", 0),
-    ("Status", "string", '.status.conditions[?(@.type=="Progressing")].message', 0),
+    ("Old Turns", "integer", ".status.drainingInvocations", 0),
+    ("Status", "string", '.status.conditions[?(@.type=="Progressing")].reason', 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Image", "string", ".spec.image", 1),
+    ("Message", "string", '.status.conditions[?(@.type=="Progressing")].message', 1),
 )
 
 

@@ -280,8 +280,13 @@ class AgentDeploymentSpec(ApiModel):
     rollout: Rollout = Field(
         default_factory=Rollout,
         description="How a new revision comes to take new turns.",
+        json_schema_extra={"default": {}},
     )
-    drain: Drain = Field(default_factory=Drain, description="How an old revision goes away.")
+    drain: Drain = Field(
+        default_factory=Drain,
+        description="How an old revision goes away.",
+        json_schema_extra={"default": {}},
+    )
 
 
 NAME_RULES: Final = _rules(

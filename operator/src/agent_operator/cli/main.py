@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from agent_operator.kube.errors import KubeError
 from agent_operator.settings import Settings, SettingsError
 
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("kopf").setLevel(logging.WARNING)
         asyncio.run(_run(arguments, settings))
-    except SettingsError as error:
+    except (SettingsError, KubeError) as error:
         sys.exit(f"agent_operator: {error}")
 
 

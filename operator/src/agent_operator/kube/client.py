@@ -17,6 +17,7 @@ from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import exceptions as kube_exceptions
 
 from agent_operator.api import names
+from agent_operator.kube.errors import KubeError
 
 Body = dict[str, Any]
 
@@ -24,19 +25,6 @@ TIMEOUT_SECONDS: Final = 30
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
-
-
-class KubeError(Exception):
-    """The API server refused a request, or could not be asked (``status`` 0)."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-    @property
-    def missing(self) -> bool:
-        """Whether the object does not exist."""
-        return self.status == 404
 
 
 @dataclass(frozen=True)
@@ -80,12 +68,21 @@ class Kube:
     async def connect(cls) -> "Kube":
         """Connect as the pod's service account, or with KUBECONFIG outside of a cluster."""
         configuration = kube_client.Configuration()
+        try:
+            await cls._configure(configuration)
+        except (kube_config.ConfigException, OSError) as error:
+            raise KubeError(
+                0, f"no way to reach a cluster: {error}; set KUBECONFIG to a kubeconfig file"
+            ) from error
+        return cls(kube_client.ApiClient(configuration))
+
+    @staticmethod
+    async def _configure(configuration: kube_client.Configuration) -> None:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             kube_config.load_incluster_config(client_configuration=configuration)
         else:
             path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
             await kube_config.load_kube_config(config_file=path, client_configuration=configuration)
-        return cls(kube_client.ApiClient(configuration))
 
     async def close(self) -> None:
         """Let the connections go."""

@@ -90,18 +90,22 @@ class Applier:
             self.store.put(REPLICA_SETS, await self.kube.apply(REPLICA_SETS, manifest))
 
     async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
+        view = snapshot.restates[revision.admin_url]
+        if not isinstance(view, RestateView):
+            raise NotNowError("Restate can't be asked who serves what")
         client = self.restate.client(revision.admin_url)
         metadata = {
             names.OWNER_KEY: full_name(snapshot),
             names.REVISION_LABEL: revision.name,
         }
+        again = view.by_uri(revision.uri) is not None
         try:
-            would_be = await client.register(revision.uri, metadata, dry_run=True)
-            self._check_owner(would_be, revision, snapshot)
+            would_be = await client.register(revision.uri, metadata, again=again, dry_run=True)
+            _check_services(would_be, view, snapshot)
             if not revision.registering:
                 now = times.rfc3339(datetime.now(UTC))
                 await self._note(snapshot.agent, revision, {names.REGISTERING_ANNOTATION: now})
-            deployment = await client.register(revision.uri, metadata)
+            deployment = await client.register(revision.uri, metadata, again=again)
         except RegistrationRefusedError as error:
             await self._fail(snapshot.agent, revision, Failure("RegistrationRefused", str(error)))
             return
@@ -111,21 +115,6 @@ class Applier:
             note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
             await self._note(snapshot.agent, revision, note)
         log.info("registered %s as %s", revision.name, deployment.id)
-
-    def _check_owner(self, would_be: Deployment, revision: Revision, snapshot: Snapshot) -> None:
-        """Refuse to take over a service that another AgentDeployment serves."""
-        view = snapshot.restates[revision.admin_url]
-        if not isinstance(view, RestateView):
-            raise NotNowError("Restate can't be asked who serves what")
-        for service in would_be.services:
-            holder = view.by_id(view.routes.get(service, ""))
-            if holder and owner(holder) and not is_of(snapshot, holder):
-                raise RegistrationRefusedError(
-                    f"service {service} is served by AgentDeployment {owner(holder)} already;"
-                    " give this one's service another name, or delete that AgentDeployment"
-                )
-        if not would_be.services:
-            raise RegistrationRefusedError("the image serves no Restate service at all")
 
     async def _remove(self, action: do.RemoveRevision, snapshot: Snapshot) -> None:
         revision = action.revision
@@ -183,3 +172,16 @@ class Applier:
 
 def _key(agent: AgentDeployment) -> Key:
     return agent.metadata.namespace, agent.metadata.name
+
+
+def _check_services(would_be: Deployment, view: RestateView, snapshot: Snapshot) -> None:
+    """Refuse a revision that serves nothing, or what another AgentDeployment serves."""
+    if not would_be.services:
+        raise RegistrationRefusedError("the image serves no Restate service at all")
+    for service in would_be.services:
+        holder = view.by_id(view.routes.get(service, ""))
+        if holder and owner(holder) and not is_of(snapshot, holder):
+            raise RegistrationRefusedError(
+                f"service {service} is served by AgentDeployment {owner(holder)} already;"
+                " give this one's service another name, or delete that AgentDeployment"
+            )

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from agent_operator import metrics
 from agent_operator.api import AgentDeploymentStatus, names, times
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, EVENTS, Kube, KubeError
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, EVENTS, Kube
+from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import events
 from agent_operator.reconcile.actions import Action, CreateRevision, RegisterRevision

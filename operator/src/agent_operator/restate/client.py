@@ -2,7 +2,8 @@
 
 Facts behind it (admin API 2 to 4, server 1.7): ``POST /deployments`` with a known URI and without
 ``force`` answers 200 without looking at the endpoint; with ``force`` it keeps the id, discovers
-anew and takes all routes. ``DELETE`` works only with ``force=true``.
+anew and takes all routes, but accepts a changed service type too. ``DELETE`` works only with
+``force=true``.
 """
 
 from collections.abc import Mapping
@@ -106,18 +107,19 @@ class RestateClient:
         return {deployment: _load(some) for deployment, some in by_deployment.items()}
 
     async def register(
-        self, uri: str, metadata: Mapping[str, str], *, dry_run: bool = False
+        self, uri: str, metadata: Mapping[str, str], *, again: bool = False, dry_run: bool = False
     ) -> Deployment:
         """Discover an endpoint, register it, and give all its services' new invocations to it.
 
-        With ``dry_run`` nothing changes; the answer tells which services it would bring.
+        ``again`` is for an address that is registered already, to take the routes back. With
+        ``dry_run`` nothing changes; the answer tells which services it would bring.
 
         Raises:
             DiscoveryError: the endpoint can't be reached or doesn't answer as an SDK does.
             RegistrationRefusedError: Restate refuses it (a changed service type, say).
             RestateUnavailableError: Restate itself didn't answer.
         """
-        body = {"uri": uri, "metadata": dict(metadata), "force": True, "dry_run": dry_run}
+        body = {"uri": uri, "metadata": dict(metadata), "force": again, "dry_run": dry_run}
         response = await self._send("POST", "/deployments", json=body, timeout=REGISTER_TIMEOUT)
         if response.is_success:
             return _deployment({"uri": uri, "metadata": metadata, **self._json(response)})

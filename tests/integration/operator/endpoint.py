@@ -1,0 +1,82 @@
+"""A small Restate endpoint, made to measure: which services, how they wait or fail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import restate
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from hack.restate import free_ports
+
+
+def keyed(name: str) -> restate.VirtualObject:
+    """A virtual object whose handlers wait in the ways that matter to a drain."""
+    service = restate.VirtualObject(name)
+
+    @service.handler()
+    async def quick(ctx: restate.ObjectContext) -> str:
+        return "done"
+
+    @service.handler()
+    async def wait_after_a_step(ctx: restate.ObjectContext) -> str:
+        """Pinned: it has a journal before it waits."""
+        await ctx.run_typed("step", lambda: "made")
+        _, answer = ctx.awakeable(type_hint=str)
+        return await answer
+
+    @service.handler()
+    async def wait_at_once(ctx: restate.ObjectContext) -> str:
+        """Not pinned: an awakeable alone is no journal."""
+        _, answer = ctx.awakeable(type_hint=str)
+        return await answer
+
+    @service.handler()
+    async def fail(ctx: restate.ObjectContext) -> str:
+        await ctx.run_typed("step", lambda: "made")
+        raise RuntimeError("not this time")
+
+    return service
+
+
+def plain(name: str) -> restate.Service:
+    """A service that is no virtual object."""
+    service = restate.Service(name)
+
+    @service.handler()
+    async def quick(ctx: restate.Context) -> str:
+        return "done"
+
+    return service
+
+
+@asynccontextmanager
+async def serving(*services: restate.VirtualObject | restate.Service) -> AsyncIterator[str]:
+    """Serve them; the value is the endpoint's address."""
+    (port,) = free_ports(1)
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.errorlog = None
+    stop = asyncio.Event()
+    app = restate.app(services)
+    task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
+    try:
+        await _listening(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop.set()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _listening(port: int) -> None:
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise AssertionError(f"nothing listens on port {port}")

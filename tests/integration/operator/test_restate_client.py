@@ -1,0 +1,163 @@
+"""The operator's view of a real Restate: what is registered, where turns go, what needs what."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx
+import pytest
+
+from agent_operator.restate.client import (
+    DiscoveryError,
+    RegistrationRefusedError,
+    RestateClient,
+    RestateUnavailableError,
+)
+from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.view import RestateView, Unreachable
+from hack.restate import RestateServer
+from tests.integration.operator.endpoint import keyed, plain, serving
+
+pytestmark = pytest.mark.integration
+
+OWNER = {"durableagents.dev/agent-deployment": "team/claims"}
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def server() -> Iterator[RestateServer]:
+    # Waits suspend at once, as the agent service has it.
+    env = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
+    with RestateServer(env=env) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: RestateServer) -> AsyncIterator[RestateClient]:
+    async with RestateClient(server.admin_url) as found:
+        yield found
+
+
+async def send(server: RestateServer, path: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(f"{server.ingress_url}/{path}/send")
+        answer.raise_for_status()
+
+
+async def look(client: RestateClient) -> RestateView:
+    return await RestateObserver(lambda _: client).fresh_view(client.url)
+
+
+async def until(client: RestateClient, what: Callable[[RestateView], bool]) -> RestateView:
+    async def ask() -> RestateView:
+        while not what(view := await look(client)):  # noqa: ASYNC110 - Restate tells nobody
+            await asyncio.sleep(0.1)
+        return view
+
+    return await asyncio.wait_for(ask(), PATIENCE)
+
+
+async def test_registration_moves_all_new_turns(client: RestateClient) -> None:
+    async with serving(keyed("Claims")) as first, serving(keyed("Claims")) as second:
+        one = await client.register(first, OWNER)
+        assert (await look(client)).holds_all_routes(one)
+        two = await client.register(second, OWNER)
+        view = await look(client)
+        assert view.holds_all_routes(two)
+        assert not view.holds_a_route(one.id)
+        assert view.by_uri(first) == one
+        assert dict(one.metadata) == OWNER
+
+
+async def test_going_back_keeps_the_id_and_takes_the_turns(client: RestateClient) -> None:
+    async with serving(keyed("Claims")) as first, serving(keyed("Claims")) as second:
+        one = await client.register(first, OWNER)
+        await client.register(second, OWNER)
+        again = await client.register(first, OWNER, again=True)
+        assert again.id == one.id
+        assert (await look(client)).holds_all_routes(one)
+
+
+async def test_a_dry_run_changes_nothing(client: RestateClient) -> None:
+    async with serving(keyed("Claims"), plain("Other")) as uri:
+        would_be = await client.register(uri, OWNER, dry_run=True)
+        assert set(would_be.services) == {"Claims", "Other"}
+        assert (await look(client)).deployments == ()
+
+
+async def test_a_changed_type_is_refused_and_the_old_one_serves(client: RestateClient) -> None:
+    async with serving(keyed("Claims")) as first, serving(plain("Claims")) as second:
+        one = await client.register(first, OWNER)
+        with pytest.raises(RegistrationRefusedError, match="META0006"):
+            await client.register(second, OWNER)
+        assert (await look(client)).holds_all_routes(one)
+
+
+async def test_an_endpoint_that_is_not_there_may_come_yet(client: RestateClient) -> None:
+    with pytest.raises(DiscoveryError):
+        await client.register("http://127.0.0.1:9", OWNER)
+
+
+async def test_what_needs_a_deployment(server: RestateServer, client: RestateClient) -> None:
+    async with serving(keyed("Claims")) as first, serving(keyed("Claims")) as second:
+        one = await client.register(first, OWNER)
+        await send(server, "Claims/pinned/wait_after_a_step")
+        await send(server, "Claims/unpinned/wait_at_once")
+        await send(server, "Claims/failing/fail")
+        await until(
+            client,
+            lambda v: (
+                v.load(one.id).counts.suspended == 2 and v.load(one.id).counts.backing_off == 1
+            ),
+        )
+        await send(server, "Claims/pinned/quick")  # inboxed behind the one that waits
+        view = await until(client, lambda v: v.load(one.id).counts.waiting == 1)
+        assert view.load(one.id).counts.total == 4
+
+        # Only what is pinned stays; what isn't goes where its service routes to.
+        two = await client.register(second, OWNER)
+        view = await until(client, lambda v: v.load(one.id).counts.total == 2)
+        assert view.load(one.id).counts.suspended == 1
+        assert view.load(one.id).counts.backing_off == 1
+        assert view.load(two.id).counts.suspended == 1
+        assert view.load(two.id).counts.waiting == 1
+        oldest = view.load(one.id).oldest
+        assert oldest is not None
+        assert oldest.target == "Claims/pinned/wait_after_a_step"
+
+
+async def test_deregistering_twice_is_fine(client: RestateClient) -> None:
+    async with serving(keyed("Claims")) as uri:
+        one = await client.register(uri, OWNER)
+        await client.deregister(one.id)
+        await client.deregister(one.id)
+        assert (await look(client)).deployments == ()
+
+
+async def test_a_closed_service_takes_no_new_turns(
+    server: RestateServer, client: RestateClient
+) -> None:
+    async with serving(keyed("Claims")) as uri, httpx.AsyncClient(trust_env=False) as http:
+        await client.register(uri, OWNER)
+        await client.close_service("Claims")
+        await client.close_service("Unknown")
+        answer = await http.post(f"{server.ingress_url}/Claims/a/quick")
+        assert answer.is_client_error
+
+
+async def test_a_restate_that_is_away_is_unknown_and_comes_back(server: RestateServer) -> None:
+    observer = RestateObserver()
+    assert isinstance(await observer.view(server.admin_url, 0), RestateView)
+    await asyncio.to_thread(server.stop)
+    gone = await observer.view(server.admin_url, 0)
+    assert isinstance(gone, Unreachable)
+    assert server.admin_url in gone.error
+    with pytest.raises(RestateUnavailableError):
+        await observer.fresh_view(server.admin_url)
+    await asyncio.to_thread(server.start)
+
+    async def back() -> None:
+        while isinstance(await observer.view(server.admin_url, 0), Unreachable):  # noqa: ASYNC110
+            await asyncio.sleep(observer.retry_in(server.admin_url) + 0.05)
+
+    await asyncio.wait_for(back(), PATIENCE)
+    await observer.close()
