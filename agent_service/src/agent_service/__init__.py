@@ -1,0 +1,35 @@
+"""Serves Google ADK agents as durable Restate services.
+
+An agent's author needs ``serve`` (or ``python -m agent_service module:agent``), ``approval`` to
+ask a person, and ``restate_object_context`` for journaled steps inside tools. The names load on
+first use, because google-adk takes seconds to import and not every program needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restate.ext.adk import restate_object_context
+
+    from agent_service.durable.approvals import Decision, approval
+    from agent_service.serving import serve
+    from agent_service.settings import Settings
+
+__all__ = ["Decision", "Settings", "approval", "restate_object_context", "serve"]
+
+_HOMES = {
+    "Decision": "agent_service.durable.approvals",
+    "Settings": "agent_service.settings",
+    "approval": "agent_service.durable.approvals",
+    "restate_object_context": "restate.ext.adk",
+    "serve": "agent_service.serving",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)

@@ -1,0 +1,79 @@
+"""``python -m agent_service module:attribute [module:attribute ...]`` serves these agents."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from agent_service.errors import ConfigurationError
+from agent_service.logs import set_up_logging
+from agent_service.settings import Settings
+
+
+def load_agent(reference: str) -> Any:
+    """Imports the agent or app that ``module:attribute`` names.
+
+    Raises:
+        ConfigurationError: there is no such thing; the message says which part is wrong.
+    """
+    module_name, colon, attribute = reference.partition(":")
+    if not (module_name and colon and attribute):
+        raise ConfigurationError(
+            f"{reference!r} names no agent: write module:attribute, for example "
+            "agent_service.agents.weather:agent"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"{module_name} imports {error.name}, which is not installed"
+            ) from error
+        raise ConfigurationError(f"{reference!r}: there is no module {error.name!r}") from None
+    try:
+        found = getattr(module, attribute)
+    except AttributeError:
+        raise ConfigurationError(f"{reference!r}: {module_name} has no {attribute!r}") from None
+    return _checked(reference, found)
+
+
+def _checked(reference: str, found: Any) -> Any:
+    from google.adk.agents.base_agent import BaseAgent
+    from google.adk.apps.app import App
+
+    if not isinstance(found, BaseAgent | App):
+        raise ConfigurationError(
+            f"{reference!r} is a {type(found).__name__}, not an ADK agent or app"
+        )
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line: serves the named agents on $PORT until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m agent_service", description=__doc__)
+    parser.add_argument("agents", nargs="+", metavar="module:attribute")
+    references = parser.parse_args(arguments).agents
+    set_up_logging()
+    started = time.monotonic()
+    try:
+        settings = Settings.from_env()
+        agents = [load_agent(reference) for reference in references]
+        logging.getLogger("agent_service").info(
+            "loaded", extra={"fields": {"importSeconds": round(time.monotonic() - started, 3)}}
+        )
+        from agent_service.serving import serve
+
+        serve(*agents, settings=settings)
+    except ConfigurationError as error:
+        print(f"agent_service: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What callers send and get: the JSON of the turn API.
+
+Restate's discovery publishes these as JSON schemas. Names are camelCase in JSON; times are ISO
+8601 in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """Base of everything that crosses the API."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        extra="forbid",
+    )
+
+
+class TurnRequest(ApiModel):
+    """A user's message to the agent."""
+
+    message: str = Field(description="What the user says; not empty.")
+
+
+class Usage(ApiModel):
+    """Tokens that the turn's model calls used, as the provider reported them."""
+
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+
+class TurnAnswer(ApiModel):
+    """What the agent answered."""
+
+    answer: str = Field(description="The agent's text, without its thoughts.")
+    agent: str
+    session: str
+    turn: int = Field(description="The turn's number in the session, from 1.")
+    revision: str = Field(description="The revision that finished the turn; empty if unknown.")
+    usage: Usage = Usage()
+
+
+class Message(ApiModel):
+    """One message of a session's history."""
+
+    role: Literal["user", "agent", "error"]
+    text: str
+    at: datetime
+    turn: int
+    revision: str = ""
+
+
+class History(ApiModel):
+    """A session as people read it, oldest message first."""
+
+    agent: str
+    session: str
+    messages: list[Message] = []
+
+
+class PendingApproval(ApiModel):
+    """Something that a turn waits for a person to allow."""
+
+    id: str = Field(description="Restate's awakeable id; it is what the answer names.")
+    title: str
+    details: str = ""
+    requested_at: datetime
+
+
+class PendingApprovals(RootModel[list[PendingApproval]]):
+    """All of one session's pending approvals, oldest first."""
+
+
+class ApprovalAnswer(ApiModel):
+    """A person's answer to a pending approval."""
+
+    id: str
+    approved: bool
+    by: str = Field(default="", description="Who answers.")
+    comment: str = ""
+
+
+class AnswerReceipt(ApiModel):
+    """Says that an answer was handed to the waiting turn."""
+
+    id: str
+    approved: bool
+
+
+class Decision(ApiModel):
+    """The answer as the waiting turn gets it, and as it stays on record."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    approved: bool
+    by: str = ""
+    comment: str = ""
+    at: datetime | None = None

@@ -1,0 +1,1 @@
+"""Agents on Restate: journaled model calls, ordered tools, sessions, approvals."""

@@ -1,0 +1,116 @@
+"""Which errors end a turn, and which are tried again.
+
+A terminal error ends the turn and reaches the caller. Anything else makes Restate try again from
+the last journaled step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from http import HTTPStatus
+
+from google.adk.agents.invocation_context import LlmCallsLimitExceededError
+from restate import TerminalError
+from restate.exceptions import RetryableError
+
+from agent_service.logs import redact
+
+# Refusals that a later try may not meet: time-outs, conflicts, too early, rate limits.
+_RETRYABLE_CLIENT_ERRORS = frozenset({408, 409, 425, 429})
+_LONGEST_MESSAGE = 2_000
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s?")
+
+
+def provider_status(error: BaseException) -> int | None:
+    """Returns the HTTP status inside a provider's error, or None if it has none.
+
+    Providers' libraries differ in where they put it: google-genai in ``code``, LiteLLM, OpenAI
+    and Anthropic in ``status_code``, httpx in its response.
+    """
+    response = getattr(error, "response", None)
+    for holder, name in ((error, "status_code"), (error, "code"), (response, "status_code")):
+        value = getattr(holder, name, None)
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
+            return value
+    return None
+
+
+def retry_delay(error: BaseException) -> timedelta | None:
+    """Returns how long the provider asks to wait, or None if it doesn't say.
+
+    It may be a Retry-After header in seconds, or Google's RetryInfo in the error's details.
+    """
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    texts = [str(headers.get("retry-after", ""))]
+    texts.extend(_google_retry_delays(getattr(error, "details", None)))
+    for text in texts:
+        match = _SECONDS.fullmatch(text.strip())
+        if match:
+            return timedelta(seconds=float(match[1]))
+    return None
+
+
+def _google_retry_delays(details: object) -> Iterator[str]:
+    if isinstance(details, dict):
+        if "retryDelay" in details:
+            yield str(details["retryDelay"])
+        for value in details.values():
+            yield from _google_retry_delays(value)
+    elif isinstance(details, list):
+        for value in details:
+            yield from _google_retry_delays(value)
+
+
+def model_failure(error: Exception, model: str) -> Exception:
+    """Translates what a model call raised into what Restate should do about it.
+
+    Returns:
+        A ``TerminalError`` for refusals that would be repeated (400, 401, 403, 404 and the like),
+        else a ``RetryableError`` with the provider's delay.
+    """
+    if isinstance(error, TerminalError | RetryableError):
+        return error
+    if isinstance(error, asyncio.TimeoutError):
+        return RetryableError(f"model {model} did not answer in time", status_code=504)
+    status = provider_status(error)
+    text = redact(str(error) or repr(error))[:_LONGEST_MESSAGE]
+    if status is None or status >= 500 or status in _RETRYABLE_CLIENT_ERRORS:
+        return RetryableError(
+            f"model {model} failed: {text}",
+            status_code=status or 500,
+            retry_after=retry_delay(error),
+        )
+    return TerminalError(f"model {model} refused the request: {text}", HTTPStatus.BAD_GATEWAY)
+
+
+def terminal_error(error: BaseException) -> TerminalError | None:
+    """Finds out whether an error that came out of ADK ends the turn.
+
+    ADK wraps errors of callbacks and of nodes, so the whole chain of causes is looked at.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, TerminalError):
+            return cause
+        if isinstance(cause, LlmCallsLimitExceededError):
+            return TerminalError(
+                f"the turn was stopped: {cause} (AGENT_MAX_MODEL_CALLS sets the limit)",
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        if isinstance(current, BaseExceptionGroup):
+            pending.extend(current.exceptions)
+        pending.extend(e for e in (current.__cause__, current.__context__) if e is not None)

@@ -1,0 +1,107 @@
+"""Model calls as journaled steps.
+
+The step is inside the model, not in a plugin's callback in front of it: so ADK's callbacks, its
+limit of model calls and its tool confirmation work as they do without Restate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import cache
+from typing import Any, cast, override
+
+from google.adk.models.base_llm import BaseLlm
+from google.adk.models.llm_request import LlmRequest
+from google.adk.models.llm_response import LlmResponse
+from pydantic import BaseModel
+from restate import RunOptions
+from restate.serde import Serde
+
+from agent_service.durable.failures import model_failure
+from agent_service.durable.scope import TurnScope, current_turn, use_real_ids_and_time
+
+
+class ModelStep(BaseModel):
+    """What the journal keeps of one model call.
+
+    Attributes:
+        responses: the complete responses; partial ones of a stream are not kept.
+        finished_at: when it ended, in seconds since 1970.
+    """
+
+    responses: list[LlmResponse]
+    finished_at: float
+
+
+class _StepSerde(Serde[ModelStep]):
+    """JSON without the many fields that a response leaves empty."""
+
+    @override
+    def serialize(self, obj: ModelStep | None) -> bytes:
+        return b"" if obj is None else obj.model_dump_json(exclude_none=True).encode()
+
+    @override
+    def deserialize(self, buf: bytes) -> ModelStep | None:
+        return ModelStep.model_validate_json(buf) if buf else None
+
+
+class _Journaled:
+    """Mixed into the class of a model, so that its calls run once and are replayed after."""
+
+    async def generate_content_async(
+        self, llm_request: LlmRequest, stream: bool = False
+    ) -> AsyncGenerator[LlmResponse, None]:
+        """Calls the model, or replays what it answered.
+
+        Raises:
+            restate.TerminalError: the provider refused the request for good.
+        """
+        turn = current_turn()
+        model = llm_request.model or cast("BaseLlm", self).model
+        plain = super().generate_content_async  # type: ignore[misc]
+
+        async def call() -> ModelStep:
+            use_real_ids_and_time()
+            try:
+                async with asyncio.timeout(turn.model_timeout):
+                    async with aclosing(plain(llm_request, stream=stream)) as answers:
+                        found = [answer async for answer in answers if not answer.partial]
+            except Exception as error:
+                raise model_failure(error, model) from error
+            return ModelStep(responses=found, finished_at=time.time())
+
+        step = await turn.context.run_typed(
+            f"call model {model}", call, RunOptions(serde=_StepSerde())
+        )
+        _account(turn, step)
+        for response in step.responses:
+            yield response
+
+
+def _account(turn: TurnScope, step: ModelStep) -> None:
+    turn.clock.advance(step.finished_at)
+    turn.usage.model_calls += 1
+    for response in step.responses:
+        used = response.usage_metadata
+        if used is not None:
+            turn.usage.prompt_tokens += used.prompt_token_count or 0
+            turn.usage.answer_tokens += used.candidates_token_count or 0
+
+
+@cache
+def _journaled_class(plain: type[BaseLlm]) -> type[BaseLlm]:
+    body: dict[str, Any] = {"__module__": __name__, "__doc__": plain.__doc__}
+    # A subclass, not a wrapper: ADK asks isinstance(model, Gemini) and the like in places.
+    return cast("type[BaseLlm]", type(f"Journaled{plain.__name__}", (_Journaled, plain), body))
+
+
+def journaled(model: BaseLlm) -> BaseLlm:
+    """Returns a copy of ``model`` whose calls are journaled steps; ``model`` stays as it is."""
+    if isinstance(model, _Journaled):
+        return model
+    copy = model.model_copy()
+    copy.__class__ = _journaled_class(type(model))
+    return copy

@@ -1,0 +1,98 @@
+"""One attempt of a turn: what the model, the tools and the session share while it runs.
+
+ADK asks its platform providers for ids and times. Here both come from the journal, so that a
+replay makes the very same events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import restate
+from google.adk.platform import time as platform_time
+from google.adk.platform import uuid as platform_uuid
+
+from agent_service.api import Usage
+
+# Distinct times keep the order of events where only their times are compared.
+_TICK = 1e-5
+
+
+class Clock:
+    """The time as the journal knows it, in seconds since 1970; it moves at journaled steps."""
+
+    def __init__(self, start: float) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Returns a time later than that of any call before."""
+        self._now += _TICK
+        return self._now
+
+    def advance(self, to: float) -> None:
+        """Takes over a later time that came out of the journal."""
+        self._now = max(self._now, to)
+
+
+@dataclass
+class TurnScope:
+    """What one attempt of a turn shares.
+
+    Attributes:
+        context: Restate's context of the turn.
+        clock: the journal's time.
+        model_timeout: seconds a model call may take.
+        usage: tokens so far.
+        last_calls: the tool call that started last, by the call that encloses it.
+    """
+
+    context: restate.ObjectContext
+    clock: Clock
+    model_timeout: float
+    usage: Usage = field(default_factory=Usage)
+    last_calls: dict[asyncio.Task[Any] | None, asyncio.Task[Any]] = field(default_factory=dict)
+
+
+_current: ContextVar[TurnScope | None] = ContextVar("agent_service_turn", default=None)
+
+
+def current_turn() -> TurnScope:
+    """Returns the turn that runs here.
+
+    Raises:
+        RuntimeError: called outside of a turn of an agent served by this package.
+    """
+    scope = _current.get()
+    if scope is None:
+        raise RuntimeError(
+            "there is no turn here: this works only inside an agent that agent_service serves"
+        )
+    return scope
+
+
+@contextmanager
+def turn_scope(scope: TurnScope) -> Iterator[TurnScope]:
+    """Makes ``scope`` the current turn, and pins ADK's ids and times to the journal."""
+    # Seeded once, so that ids taken here don't shift those that tools take from the context.
+    ids = Random(scope.context.random().getrandbits(64))  # noqa: S311
+    token = _current.set(scope)
+    platform_uuid.set_id_provider(lambda: str(UUID(int=ids.getrandbits(128), version=4)))
+    platform_time.set_time_provider(scope.clock.now)
+    try:
+        yield scope
+    finally:
+        use_real_ids_and_time()
+        _current.reset(token)
+
+
+def use_real_ids_and_time() -> None:
+    """For the body of a journaled step: it won't run again, so it must not use up pinned ids."""
+    platform_uuid.reset_id_provider()
+    platform_time.reset_time_provider()

@@ -1,0 +1,144 @@
+"""Serves agents as one Restate endpoint, and stops without losing a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from agent_service.errors import ConfigurationError
+from agent_service.settings import Settings, provide_gemini_key
+
+if TYPE_CHECKING:
+    from google.adk.agents.base_agent import BaseAgent
+    from google.adk.apps.app import App
+    from google.adk.models.base_llm import BaseLlm
+    from hypercorn.config import Config
+
+logger = logging.getLogger(__name__)
+
+# Restate multiplexes all turns of a pod over few connections and keeps those for good.
+MOST_STREAMS = 10_000
+MOST_REQUESTS = 2**31
+KEEP_ALIVE_SECONDS = 3_600.0
+
+
+def _check_model(model: BaseLlm) -> str:
+    """Returns where a model's calls go; refuses one without credentials."""
+    from google.adk.models.google_llm import Gemini
+
+    own_client = isinstance(model, Gemini) and (model.client or model.client_kwargs)
+    if isinstance(model, Gemini) and not own_client:
+        return f"{model.model} at {provide_gemini_key()}"
+    return model.model
+
+
+def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
+    """Makes the ASGI app that serves ``agents`` to Restate.
+
+    Raises:
+        ConfigurationError: no agent, two of one name, or a model without credentials.
+    """
+    import restate
+
+    from agent_service.durable.agents import models_of
+    from agent_service.durable.objects import agent_object
+
+    if not agents:
+        raise ConfigurationError("no agent to serve: name at least one")
+    names = [agent.name for agent in agents]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"two agents have the name {', '.join(twice)}; names must differ")
+    for agent in agents:
+        models = sorted({_check_model(model) for model in models_of(agent)})
+        logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
+    services = [agent_object(agent, settings) for agent in agents]
+    return restate.app(services, identity_keys=list(settings.identity_keys) or None)
+
+
+def server_config(settings: Settings) -> Config:
+    """Returns hypercorn's configuration; it speaks HTTP/1.1 and h2c on one port."""
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"0.0.0.0:{settings.port}"]
+    config.h2_max_concurrent_streams = MOST_STREAMS
+    config.keep_alive_max_requests = MOST_REQUESTS
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.graceful_timeout = settings.graceful_timeout
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    return config
+
+
+def _with_lifespan(app: Any) -> Any:
+    """Answers the server's start and stop events, which the SDK's app takes for an error."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return wrapped
+
+
+async def _serve(app: Any, settings: Settings, started: float) -> None:
+    from hypercorn.asyncio import serve as hypercorn_serve
+    from restate.server import install_shutdown_hook
+
+    from agent_service.warmup import warm_up
+
+    stop = asyncio.Event()
+
+    def on_stop() -> None:
+        logger.info("stopping", extra={"fields": {"gracefulSeconds": settings.graceful_timeout}})
+        stop.set()
+
+    # Taken through the SDK, which would replace a handler of ours on the first request.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        install_shutdown_hook(asyncio.get_running_loop(), on_stop, signum)
+
+    async def wait_for_stop() -> None:
+        await stop.wait()
+
+    await warm_up()
+    fields = {
+        "port": settings.port,
+        "revision": settings.revision,
+        "requestsChecked": bool(settings.identity_keys),
+        "startSeconds": round(time.monotonic() - started, 3),
+    }
+    logger.info("serving", extra={"fields": fields})
+    await hypercorn_serve(
+        _with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
+    )
+    logger.info("stopped")
+
+
+def serve(*agents: BaseAgent | App, settings: Settings | None = None) -> None:
+    """Serves agents until SIGTERM or SIGINT; turns under way may end first.
+
+    Each agent becomes a virtual object of its name, with one session for each key. ``/health``
+    answers 200 for probes.
+
+    Args:
+        agents: ADK agents or apps. They are copied, not changed.
+        settings: how to serve; from the environment by default.
+
+    Raises:
+        ConfigurationError: it can't start like this; the message says what to change.
+    """
+    started = time.monotonic()
+    chosen = settings or Settings.from_env()
+    # Prompts and answers belong to the user, not to whoever collects traces.
+    os.environ.setdefault("ADK_CAPTURE_MESSAGE_CONTENT_IN_SPANS", "false")
+    asyncio.run(_serve(build_app(agents, chosen), chosen, started))

@@ -1,0 +1,257 @@
+"""The scripted model as an HTTP server.
+
+``POST /v1beta/models/{model}:generateContent`` and ``:streamGenerateContent`` are Gemini's.
+``GET /calls`` lists the model calls so far, ``PUT /rules`` puts rules before the script's own,
+``GET /health`` is for probes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from agent_service.testing.rules import Asked, Match, Rule, match, parts_of
+from agent_service.testing.scripts import FALLBACK, default_script
+
+_RULES = TypeAdapter(list[Rule])
+_STATUS_WORDS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}
+_STATUS_WORDS |= {404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+
+
+class ModelCall(BaseModel):
+    """One call that the server got, for tests to count.
+
+    Attributes:
+        model: the model's name in the address.
+        rule: the rule that answered.
+        text: the user's last message.
+        status: what it was answered with.
+        system: the system instruction.
+        contents: how many messages the request held.
+    """
+
+    model: str
+    rule: str
+    text: str
+    status: int
+    system: str
+    contents: int
+
+
+class Script:
+    """Rules, and what has been asked; safe to use from any thread."""
+
+    def __init__(self, rules: Sequence[Rule] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._rules = list(default_script() if rules is None else rules)
+        self._first: list[Rule] = []
+        self._used: Counter[int] = Counter()
+        self._calls: list[ModelCall] = []
+
+    def put_first(self, rules: Sequence[Rule]) -> None:
+        """Puts rules before the script's own, in place of those put before."""
+        with self._lock:
+            self._first = list(rules)
+            self._used.clear()
+
+    def calls(self) -> list[ModelCall]:
+        """Returns the calls so far, oldest first."""
+        with self._lock:
+            return list(self._calls)
+
+    def take(self, model: str, asked: Asked) -> Match:
+        """Finds the rule for a request, and notes the call down."""
+        with self._lock:
+            found = self._find(asked)
+            self._used[id(found.rule)] += 1
+            call = ModelCall(
+                model=model,
+                rule=found.rule.name,
+                text=asked.text,
+                status=found.rule.reply.status,
+                system=asked.system,
+                contents=asked.contents,
+            )
+            self._calls.append(call)
+            return found
+
+    def _find(self, asked: Asked) -> Match:
+        for rule in (*self._first, *self._rules):
+            if rule.reply.times is not None and self._used[id(rule)] >= rule.reply.times:
+                continue
+            found = match(rule, asked)
+            if found is not None:
+                return found
+        return Match(FALLBACK, ({},))
+
+
+def _error(found: Match) -> Response:
+    reply = found.rule.reply
+    error: dict[str, Any] = {
+        "code": reply.status,
+        "message": reply.message,
+        "status": _STATUS_WORDS.get(reply.status, "UNKNOWN"),
+    }
+    headers = {}
+    if reply.retry_after is not None:
+        kind = "type.googleapis.com/google.rpc.RetryInfo"
+        error["details"] = [{"@type": kind, "retryDelay": f"{reply.retry_after:g}s"}]
+        headers["retry-after"] = f"{reply.retry_after:g}"
+    return JSONResponse({"error": error}, status_code=reply.status, headers=headers)
+
+
+def _answer(parts: list[dict[str, Any]], asked: Asked, model: str) -> dict[str, Any]:
+    # Tokens are not what a real model would count, but they grow with what is said.
+    prompt = 1 + len(asked.text.split())
+    said = 1 + sum(len(json.dumps(part).split()) for part in parts)
+    return {
+        "candidates": [
+            {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
+        ],
+        "usageMetadata": {
+            "promptTokenCount": prompt,
+            "candidatesTokenCount": said,
+            "totalTokenCount": prompt + said,
+        },
+        "modelVersion": model,
+    }
+
+
+async def _stream(parts: list[dict[str, Any]], asked: Asked, model: str) -> AsyncIterator[str]:
+    for part in parts:
+        whole = _answer([part], asked, model)
+        if part is not parts[-1]:
+            del whole["candidates"][0]["finishReason"]
+        yield f"data: {json.dumps(whole, ensure_ascii=False)}\r\n\r\n"
+
+
+def build_app(script: Script) -> Starlette:
+    """Makes the ASGI app that answers by ``script``."""
+
+    async def generate(request: Request) -> Response:
+        model, _, verb = request.path_params["call"].rpartition(":")
+        if verb not in ("generateContent", "streamGenerateContent"):
+            return JSONResponse({"error": {"code": 404, "message": f"no method {verb}"}}, 404)
+        asked = Asked.of(await request.json())
+        found = script.take(model, asked)
+        if found.rule.reply.delay:
+            await asyncio.sleep(found.rule.reply.delay)
+        if found.rule.reply.status >= 400:
+            return _error(found)
+        parts = parts_of(found, asked)
+        if verb == "generateContent":
+            return JSONResponse(_answer(parts, asked, model))
+        return StreamingResponse(_stream(parts, asked, model), media_type="text/event-stream")
+
+    async def calls(_request: Request) -> Response:
+        return JSONResponse([call.model_dump() for call in script.calls()])
+
+    async def put_rules(request: Request) -> Response:
+        try:
+            script.put_first(_RULES.validate_json(await request.body()))
+        except ValidationError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return Response(status_code=204)
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/{version}/models/{call}", generate, methods=["POST"]),
+            Route("/calls", calls, methods=["GET"]),
+            Route("/rules", put_rules, methods=["PUT"]),
+            Route("/health", health, methods=["GET"]),
+        ]
+    )
+
+
+async def serve_script(script: Script, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Serves ``script`` on a listening socket, which it takes over, until ``stop`` is set."""
+    config = Config()
+    # Hypercorn closes the descriptor; if the socket object closed it too, it might by then be
+    # someone else's.
+    config.bind = [f"fd://{listening.detach()}"]
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.graceful_timeout = 1.0
+
+    async def wait_for_stop() -> None:
+        await stop.wait()
+
+    await serve(build_app(script), config, shutdown_trigger=wait_for_stop)  # type: ignore[arg-type]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Opens a listening TCP socket; port 0 takes a free one."""
+    listening = socket.create_server((host, port), backlog=256)
+    listening.setblocking(False)
+    return listening
+
+
+class ScriptedModel:
+    """The server in a thread of its own, on a free loopback port, for tests.
+
+    Use it as a context manager; ``url`` is what GOOGLE_GEMINI_BASE_URL takes.
+    """
+
+    def __init__(self, rules: Sequence[Rule] | None = None) -> None:
+        self._script = Script(rules)
+        self._url = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address, for example ``http://127.0.0.1:40123``."""
+        return self._url
+
+    def calls(self) -> list[ModelCall]:
+        """Returns the model calls so far, oldest first."""
+        return self._script.calls()
+
+    def put_first(self, *rules: Rule) -> None:
+        """Puts rules before the script's own, in place of those put before."""
+        self._script.put_first(rules)
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        listening = listen("127.0.0.1", 0)
+        self._url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        async def run() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._stop = asyncio.Event()
+            ready.set()
+            await serve_script(self._script, listening, self._stop)
+
+        self._thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(10)

@@ -1,0 +1,69 @@
+"""Agents that the tests serve, each to show one thing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from google.adk.agents import Agent
+from google.adk.agents.callback_context import CallbackContext
+from google.adk.models.llm_request import LlmRequest
+from google.adk.models.llm_response import LlmResponse
+from google.adk.tools.agent_tool import AgentTool
+from google.adk.tools.tool_context import ToolContext
+
+from agent_service import restate_object_context
+
+MODEL = "gemini-2.5-flash"
+
+
+def note(line: str) -> None:
+    """Leaves a trace of a side effect for the test to count."""
+    with Path(os.environ["TEST_TRACE"]).open("a") as trace:
+        trace.write(f"{line}\n")
+
+
+async def measure(what: str, seconds: float, tool_context: ToolContext) -> dict[str, object]:
+    """Measures something, in a journaled step that takes its time.
+
+    Args:
+        what: What to measure.
+        seconds: How long it takes.
+    """
+
+    async def step() -> str:
+        note(f"begin {what}")
+        await asyncio.sleep(seconds)
+        note(f"end {what}")
+        return f"{what} measured"
+
+    ctx = restate_object_context()
+    result = await ctx.run_typed(f"measure {what}", step)
+    order = [*tool_context.state.get("order", []), what]
+    tool_context.state["order"] = order
+    return {"result": result, "id": str(ctx.uuid()), "order": ",".join(order)}
+
+
+helper = Agent(name="Helper", description="Measures for others.", model=MODEL, tools=[measure])
+tools = Agent(name="ToolsAgent", model=MODEL, tools=[measure, AgentTool(helper)])
+
+
+def before_model(callback_context: CallbackContext, llm_request: LlmRequest) -> None:
+    callback_context.state["asked"] = callback_context.state.get("asked", 0) + 1
+    llm_request.append_instructions(["(seen by before_model)"])
+
+
+def after_model(callback_context: CallbackContext, llm_response: LlmResponse) -> LlmResponse | None:
+    parts = llm_response.content.parts if llm_response.content else None
+    if parts and parts[0].text:
+        parts[0].text += f" [checked {callback_context.state['asked']}]"
+    return None
+
+
+callbacks = Agent(
+    name="CallbackAgent",
+    model=MODEL,
+    before_model_callback=before_model,
+    after_model_callback=after_model,
+)

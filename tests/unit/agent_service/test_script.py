@@ -1,0 +1,116 @@
+"""The scripted model, asked through its rules and through HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
+from agent_service.testing.rules import Asked, fill
+from agent_service.testing.server import Script
+
+
+def _request(text: str, *tools: str, response: tuple[str, dict[str, Any]] | None = None) -> Any:
+    contents: list[dict[str, Any]] = [{"role": "user", "parts": [{"text": text}]}]
+    if response is not None:
+        name, value = response
+        contents.append({"role": "model", "parts": [{"functionCall": {"name": name, "args": {}}}]})
+        part = {"functionResponse": {"name": name, "response": value}}
+        contents.append({"role": "user", "parts": [part]})
+    declared = [{"functionDeclarations": [{"name": tool} for tool in tools]}]
+    return {"contents": contents, "tools": declared}
+
+
+def _calls(text: str, *tools: str) -> list[tuple[str, dict[str, Any]]]:
+    parts = _parts(_request(text, *tools))
+    return [(p["functionCall"]["name"], p["functionCall"]["args"]) for p in parts]
+
+
+def _parts(request: Any) -> list[dict[str, Any]]:
+    from agent_service.testing.rules import parts_of
+
+    asked = Asked.of(request)
+    return parts_of(Script().take("m", asked), asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "cities"),
+    [
+        ("What is the weather in Paris?", ["Paris"]),
+        ("weather in paris today", ["paris"]),
+        ("How is it in New York and Oslo, and Rome?", ["New York", "Oslo", "Rome"]),
+        ("forecast for Tokyo please", ["Tokyo"]),
+    ],
+)
+def test_cities_are_looked_up(text: str, cities: list[str]) -> None:
+    assert _calls(text, "get_weather") == [("get_weather", {"city": city}) for city in cities]
+
+
+@pytest.mark.parametrize(
+    ("text", "claim", "amount", "reason"),
+    [
+        ("Please pay claim C-17 for 80 EUR, for taxi rides", "C-17", 80.0, "taxi rides"),
+        ("Claim #442 over 1,800.50 EUR for a new laptop", "442", 1800.5, "a new laptop"),
+        ("I'd like EUR 900 back for claim no. A7", "A7", 900.0, ""),
+        ("pay claim 7 over 120", "7", 120.0, ""),
+    ],
+)
+def test_claims_are_filed(text: str, claim: str, amount: float, reason: str) -> None:
+    ((name, args),) = _calls(text, "file_claim")
+    assert name == "file_claim"
+    assert (args["claim"], args["amount"]) == (claim, amount)
+    assert args["reason"] == reason
+
+
+def test_the_answer_comes_from_the_response() -> None:
+    value = {"city": "Paris", "temperature": 21, "unit": "°C", "conditions": "sunny"}
+    request = _request("weather in Paris", "get_weather", response=("get_weather", value))
+    assert _parts(request) == [{"text": "It is 21 °C in Paris, sunny."}]
+
+
+def test_what_is_missing_is_asked_for_and_tools_must_be_declared() -> None:
+    assert "amount" in _parts(_request("I want money", "file_claim"))[0]["text"]
+    assert "no answer in my script" in _parts(_request("weather in Paris"))[0]["text"]
+
+
+def test_templates() -> None:
+    values = {"n": "1,200", "x": None}
+    assert fill({"a": ["{n}", 3], "b": "{n:number}"}, values) == {"a": ["1,200", 3], "b": 1200.0}
+    assert fill("[{x}{y}]", values) == "[]"
+
+
+def test_over_http() -> None:
+    with ScriptedModel() as model:
+        url = f"{model.url}/v1beta/models/gemini-x"
+        plain = httpx.post(f"{url}:generateContent", json=_request("hi"))
+        assert plain.json()["candidates"][0]["finishReason"] == "STOP"
+        model.put_first(
+            Rule(
+                name="busy",
+                when=When(text="busy"),
+                reply=Reply(status=429, retry_after=3, times=1),
+            ),
+            Rule(
+                name="two",
+                reply=Reply(text="a", calls=[Call(name="f")]),
+            ),
+        )
+        busy = httpx.post(f"{url}:generateContent", json=_request("busy"))
+        assert (busy.status_code, busy.headers["retry-after"]) == (429, "3")
+        assert busy.json()["error"]["status"] == "RESOURCE_EXHAUSTED"
+        stream = httpx.post(f"{url}:streamGenerateContent?alt=sse", json=_request("busy"))
+        chunks = [json.loads(line[6:]) for line in stream.text.splitlines() if line]
+        assert [chunk["candidates"][0].get("finishReason") for chunk in chunks] == [None, "STOP"]
+        calls = httpx.get(f"{model.url}/calls").json()
+        assert [(call["rule"], call["status"]) for call in calls] == [
+            ("fallback", 200),
+            ("busy", 429),
+            ("two", 200),
+        ]
+        refused = httpx.put(f"{model.url}/rules", json=[{"name": "x"}])
+        assert refused.status_code == 400
+        assert httpx.put(f"{model.url}/rules", json=[]).status_code == 204
+        assert httpx.post(f"{url}:embedContent", json={}).status_code == 404

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.adk.errors.already_exists_error import AlreadyExistsError
+from google.adk.events.event import Event
+from google.adk.events.event_actions import EventActions
+from google.adk.sessions.base_session_service import GetSessionConfig
+from google.adk.sessions.session import Session
+from google.genai import types
+
+from agent_service.durable.scope import Clock
+from agent_service.durable.sessions import ObjectSessions, read_history, text_of
+from tests.unit.agent_service.fakes import FakeStore
+
+APP, USER, KEY = "App", "user", "s1"
+
+
+def _sessions(store: FakeStore, start: float = 1000.0) -> ObjectSessions:
+    return ObjectSessions(store, KEY, Clock(start))
+
+
+async def _session(sessions: ObjectSessions) -> Session:
+    session = await sessions.get_session(app_name=APP, user_id=USER, session_id=KEY)
+    assert session is not None
+    return session
+
+
+def _event(text: str, author: str = "App", at: float = 1000.5, **delta: object) -> Event:
+    content = types.Content(role="model", parts=[types.Part(text=text)])
+    actions = EventActions(state_delta=dict(delta))
+    return Event(author=author, content=content, timestamp=at, actions=actions)
+
+
+async def _turn(store: FakeStore, text: str, answer: str, start: float = 1000.0) -> None:
+    sessions = _sessions(store, start)
+    await sessions.begin_turn(app_name=APP, user_id=USER, message=text)
+    session = await _session(sessions)
+    await sessions.append_event(session, _event(text, author="user", at=start))
+    await sessions.append_event(session, _event(answer, at=start + 0.5, last=text))
+    sessions.end_turn(revision="r1")
+
+
+async def test_a_turn_is_read_back_by_the_next() -> None:
+    store = FakeStore()
+    await _turn(store, "hi", "hello")
+    session = await _session(_sessions(store))
+    assert [text_of(event.content) for event in session.events] == ["hi", "hello"]
+    assert session.state == {"last": "hi"}
+    messages = await read_history(store)
+    assert [(m.role, m.text, m.turn, m.revision) for m in messages] == [
+        ("user", "hi", 1, "r1"),
+        ("agent", "hello", 1, "r1"),
+    ]
+
+
+async def test_a_turn_writes_its_own_entry_and_the_head_alone() -> None:
+    store = FakeStore()
+    await _turn(store, "one", "1")
+    store.written.clear()
+    await _turn(store, "two", "2", start=2000.0)
+    assert set(store.written) == {"turn/000002", "session"}
+
+
+async def test_the_message_is_kept_from_the_begin() -> None:
+    store = FakeStore()
+    await _sessions(store).begin_turn(app_name=APP, user_id=USER, message="lost?")
+    # No end: the turn was killed.
+    assert [(m.role, m.text) for m in await read_history(store)] == [("user", "lost?")]
+    session = await _session(_sessions(store))
+    assert text_of(session.events[0].content) == "lost?"
+
+
+async def test_a_failed_turn_keeps_its_events_and_says_why() -> None:
+    store = FakeStore()
+    sessions = _sessions(store)
+    await sessions.begin_turn(app_name=APP, user_id=USER, message="go")
+    await sessions.append_event(await _session(sessions), _event("so far", done=True))
+    sessions.end_turn(revision="", error="model refused")
+    assert [m.role for m in await read_history(store)] == ["user", "agent", "error"]
+    assert (await _session(_sessions(store))).state == {"done": True}
+
+
+async def test_temporary_state_and_partial_events_are_not_stored() -> None:
+    store = FakeStore()
+    sessions = _sessions(store)
+    await sessions.begin_turn(app_name=APP, user_id=USER, message="go")
+    session = await _session(sessions)
+    delta: dict[str, Any] = {"temp:x": 1, "user:y": 2, "z": {"when": 3}}
+    await sessions.append_event(session, _event("all", **delta))
+    partial = _event("par")
+    partial.partial = True
+    await sessions.append_event(session, partial)
+    assert session.state["temp:x"] == 1
+    sessions.end_turn(revision="")
+    read = _sessions(store)
+    assert (await _session(read)).state == {"user:y": 2, "z": {"when": 3}}
+    assert len((await _session(read)).events) == 1
+    assert await read.get_user_state(app_name=APP, user_id=USER) == {"y": 2}
+
+
+@pytest.mark.parametrize(
+    ("config", "texts"),
+    [
+        (GetSessionConfig(num_recent_events=1), ["hello"]),
+        (GetSessionConfig(num_recent_events=0), []),
+        (GetSessionConfig(after_timestamp=1000.2), ["hello"]),
+        (GetSessionConfig(after_timestamp=1000.0, num_recent_events=5), ["hi", "hello"]),
+    ],
+)
+async def test_get_filters_events(config: GetSessionConfig, texts: list[str]) -> None:
+    store = FakeStore()
+    await _turn(store, "hi", "hello")
+    session = await _sessions(store).get_session(
+        app_name=APP, user_id=USER, session_id=KEY, config=config
+    )
+    assert session is not None
+    assert [text_of(event.content) for event in session.events] == texts
+
+
+async def test_events_appended_to_a_filtered_session_are_not_lost() -> None:
+    store = FakeStore()
+    await _turn(store, "hi", "hello")
+    sessions = _sessions(store)
+    await sessions.begin_turn(app_name=APP, user_id=USER, message="more")
+    part = await sessions.get_session(
+        app_name=APP,
+        user_id=USER,
+        session_id=KEY,
+        config=GetSessionConfig(num_recent_events=0),
+    )
+    assert part is not None
+    await sessions.append_event(part, _event("news", fresh=1))
+    assert len(part.events) == 1
+    assert len((await _session(sessions)).events) == 3
+    sessions.end_turn(revision="")
+    assert (await _session(_sessions(store))).state == {"last": "hi", "fresh": 1}
+
+
+async def test_other_identities_see_nothing() -> None:
+    store = FakeStore()
+    await _turn(store, "hi", "hello")
+    sessions = _sessions(store)
+    for app, user, key in (("Other", USER, KEY), (APP, "other", KEY), (APP, USER, "other")):
+        found = await sessions.get_session(app_name=app, user_id=user, session_id=key)
+        assert found is None
+    assert (await sessions.list_sessions(app_name="Other")).sessions == []
+    (listed,) = (await sessions.list_sessions(app_name=APP)).sessions
+    assert (listed.id, listed.events) == (KEY, [])
+
+
+async def test_create_and_delete() -> None:
+    store = FakeStore()
+    sessions = _sessions(store)
+    await sessions.create_session(app_name=APP, user_id=USER, state={"a": 1, "temp:b": 2})
+    with pytest.raises(AlreadyExistsError):
+        await sessions.create_session(app_name=APP, user_id=USER)
+    with pytest.raises(ValueError, match="other"):
+        await sessions.create_session(app_name=APP, user_id=USER, session_id="other")
+    assert (await _session(_sessions(store))).state == {"a": 1}
+    await _turn(store, "hi", "hello")
+    deleting = _sessions(store)
+    await deleting.delete_session(app_name=APP, user_id="other", session_id=KEY)
+    assert store.state
+    await deleting.delete_session(app_name=APP, user_id=USER, session_id=KEY)
+    assert store.state == {}
+
+
+async def test_binary_parts_survive() -> None:
+    store = FakeStore()
+    sessions = _sessions(store)
+    await sessions.begin_turn(app_name=APP, user_id=USER, message="look")
+    blob = types.Part(inline_data=types.Blob(data=b"\xff\x00\xfe", mime_type="image/png"))
+    signed = types.Part(text="x", thought_signature=b"\xfe\xff")
+    event = Event(author="App", content=types.Content(role="model", parts=[blob, signed]))
+    await sessions.append_event(await _session(sessions), event)
+    sessions.end_turn(revision="")
+    parts = (await _session(_sessions(store))).events[0].content
+    assert parts == event.content
