@@ -1,0 +1,1 @@
+"""A real one-node cluster on this Linux machine, without Docker."""
