@@ -1,0 +1,169 @@
+"""Makes what is generated of ``manifests/`` and of the chart.
+
+``python -m hack.manifests`` writes the files; ``--check`` only says which of them are stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+
+from agent_operator.cli.crd import as_yaml as crd_yaml
+from hack.cluster import ClusterError, tools
+from hack.cluster.paths import this_clone
+
+ROOT = this_clone().root
+CHART = ROOT / "helm" / "durable-agents"
+NAMESPACE = "durable-agents"
+RELEASE = "durable-agents"
+# They speak of Helm, which has no part in an installation with kubectl.
+HELM_LABELS = ("app.kubernetes.io/managed-by", "helm.sh/chart")
+
+GENERATED = "# Made by `python -m hack.manifests`: change its source there, not here.\n"
+INSTALL_HEAD = (
+    GENERATED
+    + """\
+# The chart helm/durable-agents with its default values, for kubectl alone. The CRD comes first:
+#
+#   kubectl apply --server-side -f manifests/crd.yaml
+#   kubectl apply -f manifests/install.yaml
+#
+# Restate's server, which this runs, is licensed under the Business Source License 1.1.
+"""
+)
+SAMPLES = {
+    "minimal.yaml": """\
+# The least that an agent needs: an image. This one talks to Gemini with a key from its Secret:
+#   kubectl create secret generic gemini --from-literal=api-key=...
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: weather
+spec:
+  image: {image}
+  args: ["agent_service.agents.weather:agent"]
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+""",
+    "weather.yaml": """\
+# An agent with a model of its choice, two pods, and old revisions that stay for five minutes after
+# the last turn that needed them. Apply it again with another image, and turns that wait end on the
+# old one.
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: weather
+spec:
+  image: {image}
+  args: ["agent_service.agents.weather:agent"]
+  replicas: 2
+  model:
+    name: gemini-2.5-flash
+    apiKeySecret: {{name: gemini, key: api-key}}
+  resources:
+    requests: {{cpu: 100m, memory: 192Mi}}
+    limits: {{memory: 512Mi}}
+  rollout:
+    progressDeadlineSeconds: 300
+  drain:
+    delay: 5m
+""",
+    "claims.yaml": """\
+# An agent whose turns may wait for a person's approval, for days if need be: meanwhile a new image
+# takes new turns, and the revision that the waiting turn began on stays until it has ended.
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: claims
+spec:
+  image: {image}
+  args: ["agent_service.agents.claims:agent"]
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+""",
+}
+
+
+def _helm(*arguments: str) -> str:
+    clone = this_clone()
+    with tools.locked(clone):
+        tools.ensure(clone, ["helm"])
+    command = [str(clone.bin / "helm"), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _without_helm(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_helm(v) for key, v in node.items() if key not in HELM_LABELS}
+    if isinstance(node, list):
+        return [_without_helm(item) for item in node]
+    return node
+
+
+def install_yaml() -> str:
+    """The chart with its default values, with its namespace, without hooks and Helm's labels."""
+    rendered = _helm("template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--no-hooks")
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": NAMESPACE,
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+        },
+    }
+    objects = [namespace, *(_without_helm(o) for o in yaml.safe_load_all(rendered) if o)]
+    return INSTALL_HEAD + "".join(
+        "---\n" + yaml.safe_dump(o, sort_keys=False, width=100) for o in objects
+    )
+
+
+def files() -> dict[str, str]:
+    """Every generated file: its path in the repository, and what it should say."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    image = f"durable-agents/agent-service:{chart['appVersion']}"
+    made = {
+        "manifests/crd.yaml": crd_yaml(),
+        "helm/durable-agents/crds/agentdeployments.yaml": crd_yaml(),
+        "manifests/install.yaml": install_yaml(),
+    }
+    for name, text in SAMPLES.items():
+        made[f"manifests/samples/{name}"] = GENERATED + text.format(image=image)
+    return made
+
+
+def stale() -> list[str]:
+    """The generated files that don't say what they should."""
+    return [
+        name
+        for name, text in files().items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text() != text
+    ]
+
+
+def main() -> int:
+    """Writes the generated files, or says with ``--check`` which are stale."""
+    parser = argparse.ArgumentParser(prog="python -m hack.manifests", description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if stale")
+    only_check = parser.parse_args().check
+    try:
+        names = stale()
+        for name in names:
+            print(f"manifests: {'stale' if only_check else 'writing'} {name}")
+            if not only_check:
+                (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+                (ROOT / name).write_text(files()[name])
+    except ClusterError as error:
+        print(f"hack.manifests: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(f"hack.manifests: helm template failed:\n{error.stderr}", file=sys.stderr)
+        return 1
+    return 1 if names and only_check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""What the chart renders, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hack import manifests
+from tests.integration.chart.helm import (
+    CHART,
+    NAMESPACE,
+    HelmError,
+    env,
+    find,
+    helm,
+    objects,
+    pod_specs,
+    render,
+)
+
+pytestmark = pytest.mark.integration
+
+WEATHER = {"weather": {"args": ["agent_service.agents.weather:agent"]}}
+KEY = {"apiKeySecret": {"name": "gemini", "key": "api-key"}}
+EXTERNAL = {"enabled": False, "external": {"adminURL": "http://restate.tools:9070"}}
+EVERYTHING: dict[str, Any] = {
+    "fullnameOverride": "da",
+    "imagePullSecrets": ["registry"],
+    "commonLabels": {"team": "x"},
+    "agents": {**WEATHER, "keyed": {"image": "mine:1", "model": KEY}},
+    "operator": {
+        "watchNamespaces": [NAMESPACE, "other"],
+        "extraEnv": [{"name": "A", "value": "b"}],
+        "podAnnotations": {"a": "b"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "x", "operator": "Exists"}],
+        "priorityClassName": "system-cluster-critical",
+    },
+    "restate": {
+        "persistence": {"storageClassName": "fast", "size": "5Gi", "whenDeleted": "Delete"},
+        "extraEnv": [{"name": "RESTATE_LOG_FILTER", "value": "warn"}],
+        "nodeSelector": {"disk": "ssd"},
+    },
+    "scriptedModel": {"enabled": True},
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain"}},
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-text",
+    ],
+}
+VALUES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "agents and scripted model": {"agents": WEATHER, "scriptedModel": {"enabled": True}},
+    "external Restate": {"restate": EXTERNAL, "agents": WEATHER},
+    "no hooks": {"crd": {"upgrade": False}, "uninstall": {"drain": False, "timeoutSeconds": 1}},
+    "everything": EVERYTHING,
+}
+
+
+@pytest.fixture(params=list(VALUES.values()), ids=list(VALUES))
+def values(request: pytest.FixtureRequest) -> dict[str, Any]:
+    chosen: dict[str, Any] = request.param
+    return chosen
+
+
+def test_lint(values: dict[str, Any]) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), values=values)
+
+
+def test_generated_files_are_up_to_date() -> None:
+    assert manifests.stale() == [], "run `python -m hack.manifests`"
+
+
+def test_nothing_is_left_with_trailing_spaces(values: dict[str, Any]) -> None:
+    assert [line for line in render(values).splitlines() if line != line.rstrip()] == []
+
+
+def test_every_pod_is_restricted(values: dict[str, Any]) -> None:
+    for name, spec in pod_specs(objects(values)):
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["enableServiceLinks"] is False, name
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+            assert container["resources"]["limits"]["memory"], name
+            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"], name
+
+
+def test_only_what_talks_to_the_api_server_gets_a_token(values: dict[str, Any]) -> None:
+    tokens = {n for n, spec in pod_specs(objects(values)) if spec["automountServiceAccountToken"]}
+    assert all(name.endswith(("-operator", "-crd-upgrade", "-uninstall")) for name in tokens)
+
+
+def test_no_role_can_read_secrets_or_do_everything(values: dict[str, Any]) -> None:
+    roles = [m for m in objects(values) if m["kind"] in {"Role", "ClusterRole"}]
+    assert roles
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert not {"secrets", "*"} & set(rule["resources"])
+        assert not {"*", "escalate", "bind", "impersonate"} & set(rule["verbs"])
+        assert "*" not in rule["apiGroups"]
+
+
+def test_names_begin_with_the_release() -> None:
+    names = {m["metadata"]["name"] for m in objects() if m["metadata"].get("namespace")}
+    assert {"demo-restate", "demo-operator", "demo-restate-headless"} <= names
+    assert all(name.startswith("demo-") for name in names)
+
+
+def test_a_release_named_like_its_namespace_has_no_doubled_names() -> None:
+    text = helm("template", "durable-agents", str(CHART), "--namespace", "durable-agents")
+    assert "durable-agents-durable-agents" not in text
+
+
+def test_cluster_roles_of_two_namespaces_do_not_meet() -> None:
+    def names(namespace: str) -> set[str]:
+        text = helm("template", "same", str(CHART), "--namespace", namespace)
+        return {line.strip() for line in text.splitlines() if line.strip().startswith("name: n")}
+
+    assert names("none")
+    assert not names("none") & names("ntwo")
+
+
+def test_the_operator_is_told_where_restate_is() -> None:
+    values = {"clusterDomain": "corp.example"}
+    (container,) = dict(pod_specs(objects(values)))["Deployment/demo-operator"]["containers"]
+    assert env(container)["RESTATE_ADMIN_URL"] == (
+        f"http://demo-restate.{NAMESPACE}.svc.corp.example:9070"
+    )
+    assert env(container)["CLUSTER_DOMAIN"] == "corp.example"
+
+
+def test_an_external_restate_replaces_ours() -> None:
+    manifests_ = objects({"restate": EXTERNAL})
+    assert not [m for m in manifests_ if m["kind"] in {"StatefulSet", "Service"}]
+    (container,) = dict(pod_specs(manifests_))["Deployment/demo-operator"]["containers"]
+    assert env(container)["RESTATE_ADMIN_URL"] == "http://restate.tools:9070"
+
+
+def test_a_list_of_namespaces_gives_roles_there_and_no_more() -> None:
+    manifests_ = objects({"operator": {"watchNamespaces": [NAMESPACE, "other"]}})
+    roles = [m for m in manifests_ if m["kind"] == "Role" and "operator" in m["metadata"]["name"]]
+    assert {role["metadata"]["namespace"] for role in roles} == {NAMESPACE, "other"}
+    cluster_role = find(manifests_, "ClusterRole", f"{NAMESPACE}-demo-operator")
+    assert all(set(rule["verbs"]) == {"list", "watch"} for rule in cluster_role["rules"])
+    everywhere = find(objects(), "ClusterRole", f"{NAMESPACE}-demo-operator")
+    assert roles[0]["rules"] == everywhere["rules"][len(cluster_role["rules"]) :]
+
+
+def test_agents_become_agent_deployments() -> None:
+    manifests_ = objects(EVERYTHING)
+    spec = find(manifests_, "AgentDeployment", "weather")["spec"]
+    assert spec["image"] == "durable-agents/agent-service:0.1.0"
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    address = {"name": "GOOGLE_GEMINI_BASE_URL"}
+    address["value"] = f"http://da-model.{NAMESPACE}.svc.cluster.local:8080"
+    assert spec["env"] == [address]
+    keyed = find(manifests_, "AgentDeployment", "keyed")["spec"]
+    assert keyed["image"] == "mine:1"
+    assert "env" not in keyed, "an agent with a key keeps its real model"
+
+
+def test_extra_objects_come_along() -> None:
+    manifests_ = objects(EVERYTHING)
+    assert find(manifests_, "ConfigMap", "plain")
+    assert find(manifests_, "ConfigMap", "demo-text")
+
+
+def test_the_hooks() -> None:
+    manifests_ = objects()
+    upgrade = find(manifests_, "Job", "demo-crd-upgrade")
+    assert upgrade["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+    assert upgrade["spec"]["template"]["spec"]["containers"][0]["args"] == ["crd", "apply"]
+    uninstall = find(manifests_, "Job", "demo-uninstall")
+    assert uninstall["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    arguments = uninstall["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "app.kubernetes.io/instance=demo" in arguments
+    agent = find(objects({"agents": WEATHER}), "AgentDeployment", "weather")
+    assert agent["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
+    assert not [m for m in objects(VALUES["no hooks"]) if m["kind"] == "Job"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"operater": {}}, "operater"),
+        ({"operator": {"replicas": 2}}, "replicas"),
+        ({"operator": {"image": {"repository": "x", "pullPolicy": "Sometimes"}}}, "pullPolicy"),
+        ({"operator": {"watchNamespaces": ["Not_A_Name"]}}, "watchNamespaces"),
+        ({"operator": {"logLevel": "LOUD"}}, "logLevel"),
+        ({"restate": {"enabled": False}}, "adminURL"),
+        ({"restate": {**EXTERNAL, "external": {"adminURL": "restate:9070"}}}, "adminURL"),
+        ({"restate": {"partitions": 0}}, "partitions"),
+        ({"restate": {"persistence": {"size": "a lot"}}}, "size"),
+        ({"agents": {"Weather": {}}}, "Weather"),
+        ({"agents": {"a" * 53: {}}}, "aaa"),
+        ({"agents": {"weather": {"replicas": -1}}}, "replicas"),
+        ({"agents": ["weather"]}, "agents"),
+        ({"uninstall": {"timeoutSeconds": 0}}, "timeoutSeconds"),
+        ({"agents": WEATHER, "operator": {"watchNamespaces": ["other"]}}, NAMESPACE),
+    ],
+)
+def test_values_that_cannot_work_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(HelmError, match=message):
+        render(values)
