@@ -70,16 +70,12 @@ def test_what_the_user_gives_is_passed_on() -> None:
     assert pod(imagePullSecrets=[{"name": "r"}])["imagePullSecrets"] == [{"name": "r"}]
 
 
-def test_everything_is_owned_but_survives_a_foreground_deletion() -> None:
-    for made in (
-        manifests.replica_set(agent(), wish()),
-        manifests.service(agent(), wish()),
-    ):
-        (owner,) = made["metadata"]["ownerReferences"]
-        assert owner["uid"] == "u-1"
-        assert owner["controller"] is True
-        assert owner["blockOwnerDeletion"] is False
+def test_the_garbage_collector_has_no_say() -> None:
+    """An owner reference would let a foreground deletion take the pods of waiting turns away."""
+    for made in (manifests.replica_set(agent(), wish()), manifests.service(agent(), wish())):
+        assert "ownerReferences" not in made["metadata"]
         assert made["metadata"]["labels"][names.MANAGED_BY_LABEL] == names.MANAGER
+        assert made["metadata"]["labels"][names.AGENT_LABEL] == "claims"
 
 
 def test_the_service_finds_this_revisions_pods_only() -> None:

@@ -178,6 +178,14 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [],
     ),
+    "a registration whose revision is gone is forgotten": (
+        snapshot(agent(V2), revision(V2), restate=view(*BOTH)),
+        [do.ForgetDeployment(URL, "dp_claims:1")],
+    ),
+    "but not while work is pinned to it": (
+        snapshot(agent(V2), revision(V2), restate=view(*BOTH, loads={V1: load(suspended=1)})),
+        [],
+    ),
     "a dropped service keeps its old revision while a turn of it waits": (
         snapshot(
             agent(V2),

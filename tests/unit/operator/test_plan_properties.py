@@ -90,6 +90,8 @@ class World:
                 self._register(action.revision)
             case do.RemoveRevision():
                 self._remove(action.revision)
+            case do.ForgetDeployment():
+                raise AssertionError("nobody deletes ReplicaSets by hand in these stories")
 
     def _change(self, revision: Revision, **changes: object) -> None:
         self.revisions[revision.name] = replace(self.revisions[revision.name], **changes)  # type: ignore[arg-type]

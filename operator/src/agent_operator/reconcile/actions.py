@@ -60,6 +60,14 @@ class RemoveRevision:
     closing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ForgetDeployment:
+    """Deregister a deployment of this agent whose revision is gone, and that nothing needs."""
+
+    admin_url: str
+    deployment_id: str
+
+
 Action = (
     AddFinalizer
     | RemoveFinalizer
@@ -68,4 +76,5 @@ Action = (
     | RegisterRevision
     | MarkIdle
     | RemoveRevision
+    | ForgetDeployment
 )

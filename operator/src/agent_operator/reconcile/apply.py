@@ -66,6 +66,8 @@ class Applier:
                 await self._register(action.revision, snapshot)
             case do.RemoveRevision():
                 await self._remove(action, snapshot)
+            case do.ForgetDeployment():
+                await self._forget(action)
 
     async def _set_finalizer(self, agent: AgentDeployment, *, present: bool) -> None:
         others = [f for f in agent.metadata.finalizers if f != names.FINALIZER]
@@ -153,6 +155,15 @@ class Applier:
             raise NotNowError(f"{revision.name} is needed again")
         await client.deregister(deployment_id)
         self.restate.forget(revision.admin_url)
+
+    async def _forget(self, action: do.ForgetDeployment) -> None:
+        view = await self.restate.fresh_view(action.admin_url)
+        wanted = view.load(action.deployment_id).counts.total
+        if wanted or view.holds_a_route(action.deployment_id):
+            raise NotNowError(f"{action.deployment_id} is needed again")
+        await self.restate.client(action.admin_url).deregister(action.deployment_id)
+        self.restate.forget(action.admin_url)
+        log.info("deregistered %s, whose revision is gone", action.deployment_id)
 
     async def _fail(self, agent: AgentDeployment, revision: Revision, failure: Failure) -> None:
         await self._note(agent, revision, {names.FAILURE_ANNOTATION: json.dumps(asdict(failure))})

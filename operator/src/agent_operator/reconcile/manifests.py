@@ -1,4 +1,9 @@
-"""What a revision is made of in the cluster: one ReplicaSet and one Service, owned by its agent."""
+"""What a revision is made of in the cluster: one ReplicaSet and one Service.
+
+They belong to their AgentDeployment by label and by the operator's finalizer, not by owner
+references: the garbage collector would take them away at a foreground deletion (Argo CD's default)
+while turns still need them (docs/decisions/0007).
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -78,18 +83,6 @@ def _metadata(agent: AgentDeployment, revision: Wanted) -> Manifest:
         "name": revision.name,
         "namespace": agent.metadata.namespace,
         "labels": _labels(agent, revision),
-        "ownerReferences": [
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "name": agent.metadata.name,
-                "uid": agent.metadata.uid,
-                "controller": True,
-                # With true, a foreground deletion (Argo CD's default) would take the pods away
-                # before the turns that need them are done.
-                "blockOwnerDeletion": False,
-            }
-        ],
     }
 
 

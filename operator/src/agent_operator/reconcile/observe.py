@@ -36,10 +36,8 @@ async def observe(
         return None
     agent = AgentDeployment.model_validate(body)
     target = wanted(agent, settings)
-    revisions = _revisions(store, key, agent)
-    urls = {r.admin_url for r in revisions}
-    if not agent.deleting:
-        urls.add(target.admin_url)
+    revisions = _revisions(store, key)
+    urls = {target.admin_url, *(r.admin_url for r in revisions)}
     max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     restates: dict[str, RestateView | Unreachable] = {
         url: await restate.view(url, max_age) for url in sorted(urls)
@@ -53,21 +51,15 @@ def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revi
     return only_target and was_active and not agent.deleting
 
 
-def _revisions(store: Store, key: Key, agent: AgentDeployment) -> tuple[Revision, ...]:
+def _revisions(store: Store, key: Key) -> tuple[Revision, ...]:
     services = {body["metadata"]["name"] for body in store.children(SERVICES, key)}
     pods = store.children(PODS, key)
     found = [
         _revision(body, services, pods)
         for body in store.children(REPLICA_SETS, key)
-        if _is_owned_by(body, agent) and "deletionTimestamp" not in body["metadata"]
+        if "deletionTimestamp" not in body["metadata"]
     ]
     return tuple(sorted(found, key=lambda r: (r.created, r.name)))
-
-
-def _is_owned_by(body: Body, agent: AgentDeployment) -> bool:
-    """Whether an object is of this very AgentDeployment, not of a deleted one of the same name."""
-    owners = body["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == agent.metadata.uid for owner in owners)
 
 
 def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:

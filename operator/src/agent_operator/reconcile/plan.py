@@ -8,7 +8,7 @@ from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import status
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.reconcile.standing import Standing, foreign_holder, judge_all
+from agent_operator.reconcile.standing import Standing, foreign_holder, is_of, judge_all
 from agent_operator.restate.view import RestateView, Unreachable
 
 SOON: Final = timedelta(seconds=1)
@@ -32,7 +32,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     else:
         actions = _roll_out(snapshot, standings, now)
     return Plan(
-        actions=tuple(actions),
+        actions=(*_forget(snapshot), *actions),
         status=status.build(snapshot, standings, now),
         look_again=_look_again(snapshot, standings, now),
     )
@@ -115,6 +115,21 @@ def _delete(snapshot: Snapshot, standings: tuple[Standing, ...]) -> list[do.Acti
         )
         for standing in standings
         if may_remove(standing, target_active=False, deleting=True)
+    ]
+
+
+def _forget(snapshot: Snapshot) -> list[do.Action]:
+    """Registrations of ours without a revision: its ReplicaSet was deleted by hand, say."""
+    known = {snapshot.wanted.uri, *(revision.uri for revision in snapshot.revisions)}
+    return [
+        do.ForgetDeployment(url, deployment.id)
+        for url, view in snapshot.restates.items()
+        if isinstance(view, RestateView)
+        for deployment in view.deployments
+        if is_of(snapshot, deployment)
+        and deployment.uri not in known
+        and not view.holds_a_route(deployment.id)
+        and not view.load(deployment.id).counts.total
     ]
 
 

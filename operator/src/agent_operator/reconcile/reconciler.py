@@ -10,7 +10,7 @@ from agent_operator.api import AgentDeploymentStatus, names, times
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, EVENTS, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import events
+from agent_operator.reconcile import events, orphans
 from agent_operator.reconcile.actions import Action, CreateRevision, RegisterRevision
 from agent_operator.reconcile.apply import Applier, NotNowError
 from agent_operator.reconcile.observe import observe
@@ -51,6 +51,7 @@ class Reconciler:
                 seen = await self._look(key)
                 if seen is None:
                     self._forget(key)
+                    await orphans.remove(key, self.store, self.kube)
                     return None
                 snapshot, due = seen
                 if not due.actions or not await self._carry_out(key, due, snapshot):

@@ -13,7 +13,7 @@ from typing import Final
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
 from agent_operator.restate.view import RestateView, Unreachable
 
-BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
 """Seconds between attempts at a server that is away."""
 
 

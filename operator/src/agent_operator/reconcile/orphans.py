@@ -1,0 +1,35 @@
+"""Revisions whose AgentDeployment is gone: somebody removed the finalizer by hand."""
+
+import logging
+
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, REPLICA_SETS, SERVICES, Kube
+from agent_operator.kube.errors import KubeError
+from agent_operator.kube.store import Key, Store
+
+log = logging.getLogger(__name__)
+
+
+async def remove(key: Key, store: Store, kube: Kube) -> None:
+    """Delete what is left of an AgentDeployment that the API server itself says is gone.
+
+    Registrations in Restate stay: without a revision nobody could tell whether work needs them,
+    and an AgentDeployment of the same name finds and forgets them.
+    """
+    left = [(r, body) for r in (SERVICES, REPLICA_SETS) for body in store.children(r, key)]
+    if not left or not await _is_gone(key, kube):
+        return
+    for resource, body in left:
+        name = body["metadata"]["name"]
+        await kube.delete(resource, key[0], name)
+        store.remove(resource, body)
+        log.warning("deleted %s %s/%s: its AgentDeployment is gone", resource.kind, key[0], name)
+
+
+async def _is_gone(key: Key, kube: Kube) -> bool:
+    try:
+        await kube.get(AGENT_DEPLOYMENTS, *key)
+    except KubeError as error:
+        if error.missing:
+            return True
+        raise
+    return False

@@ -1,0 +1,53 @@
+"""kubectl delete: the object stays until its turns are done, and then nothing is left."""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.world import V1, V2, World
+
+
+@pytest.mark.parametrize("cascade", ["background", "foreground"])
+async def test_a_turn_that_waits_holds_the_object(world: World, cascade: str) -> None:
+    first = await world.started(V1)
+    invocation, approval = await world.claim("a")
+    world.kubectl("delete", "agd", "assistant", "--wait=false", f"--cascade={cascade}")
+    await world.until(
+        lambda: world.condition("Progressing").get("reason") == "DeletionWaitsForInvocations",
+        "the reason why it waits",
+    )
+    assert "1 invocation (1 suspended)" in world.condition("Progressing")["message"]
+    assert invocation in world.condition("Draining")["message"]
+    await asyncio.sleep(5)
+    agent = world.agent()
+    assert agent is not None
+    assert "deletionTimestamp" in agent["metadata"]
+    assert len(world.replica_sets()) == 1
+
+    result = await world.approve("a", invocation, approval)
+    assert result["revision"] == first
+    await world.until(lambda: world.agent() is None, "the object to go")
+    await world.gone(first)
+    assert await world.deployments() == set()
+
+
+async def test_with_nothing_under_way_all_goes_at_once(world: World) -> None:
+    first = await world.started(V1)
+    await world.weather("a")
+    world.kubectl("delete", "agd", "assistant", "--timeout=60s")
+    await world.gone(first)
+    assert await world.deployments() == set()
+
+
+async def test_two_revisions_wait_for_their_own_turns(world: World) -> None:
+    first = await world.started(V1)
+    old = await world.claim("a")
+    second = await world.started(V2)
+    new = await world.claim("b")
+    world.kubectl("delete", "agd", "assistant", "--wait=false")
+    assert (await world.approve("a", *old))["revision"] == first
+    await world.gone(first)
+    assert world.agent() is not None
+    assert (await world.approve("b", *new))["revision"] == second
+    await world.until(lambda: world.agent() is None, "the object to go")
+    assert await world.deployments() == set()
