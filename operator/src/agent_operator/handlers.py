@@ -10,11 +10,24 @@ from agent_operator.kube.client import AGENT_DEPLOYMENTS, CHILDREN_RESOURCES, Re
 from agent_operator.kube.store import OURS, Key, Store, key_of
 
 
-def register(registry: kopf.OperatorRegistry, store: Store, wake: Callable[[Key], None]) -> None:
-    """Feed the store from kopf's watches, and wake the object that each event is about."""
+def register(
+    registry: kopf.OperatorRegistry,
+    store: Store,
+    wake: Callable[[Key], None],
+    stop: Callable[[], None],
+) -> None:
+    """Feed the store from kopf's watches, and wake the object that each event is about.
+
+    ``stop`` is called when kopf was told to end.
+    """
     # As the pod's service account, or with KUBECONFIG outside of a cluster.
     kopf.on.login(id="pod", registry=registry)(kopf.login_with_service_account)
     kopf.on.login(id="kubeconfig", registry=registry)(kopf.login_with_kubeconfig)
+
+    # kopf puts its own signal handlers in place of ours, and waits for our tasks before it returns.
+    @kopf.on.cleanup(id="stop", registry=registry)
+    async def stopping(**_: Any) -> None:
+        stop()
 
     def take_in(resource: Resource) -> Callable[..., Awaitable[None]]:
         # async, since kopf runs other handlers in threads, where there is no loop to wake.

@@ -48,7 +48,7 @@ async def _work(
     for key in store.names(AGENT_DEPLOYMENTS):
         loop.wake(key)
     registry = kopf.OperatorRegistry()
-    handlers.register(registry, store, loop.wake)
+    handlers.register(registry, store, loop.wake, stop.set)
     async with asyncio.TaskGroup() as group:
         group.create_task(_resync_for_ever(settings, kube, store, loop))
         group.create_task(
