@@ -1,6 +1,7 @@
 """The demo: install, a turn, a claim that waits, an upgrade under load, and the old one's end."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ async def tell_story() -> None:
     """Run the demo from nothing."""
     started = time.monotonic()
     say("A cluster, images and the chart (the first time this takes about 10 minutes)")
+    if release.has_key():
+        os.environ.setdefault("CLUSTER_EGRESS", "1")  # the local cluster has no way out otherwise
     cluster.up()
     installed = release.install(NAMESPACE)
     tell(_model_in_words())

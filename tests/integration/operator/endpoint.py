@@ -58,6 +58,7 @@ async def serving(*services: restate.VirtualObject | restate.Service) -> AsyncIt
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.errorlog = None
+    config.graceful_timeout = 0.2
     stop = asyncio.Event()
     app = restate.app(services)
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))

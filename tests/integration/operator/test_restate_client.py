@@ -1,7 +1,7 @@
 """The operator's view of a real Restate: what is registered, where turns go, what needs what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -21,14 +21,6 @@ pytestmark = pytest.mark.integration
 
 OWNER = {"durableagents.dev/agent-deployment": "team/claims"}
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def server() -> Iterator[RestateServer]:
-    # Waits suspend at once, as the agent service has it.
-    env = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
-    with RestateServer(env=env) as running:
-        yield running
 
 
 @pytest.fixture
@@ -138,10 +130,13 @@ async def test_a_closed_service_takes_no_new_turns(
 ) -> None:
     async with serving(keyed("Claims")) as uri, httpx.AsyncClient(trust_env=False) as http:
         await client.register(uri, OWNER)
-        await client.close_service("Claims")
-        await client.close_service("Unknown")
+        await client.set_public("Claims", public=False)
+        await client.set_public("Unknown", public=False)
         answer = await http.post(f"{server.ingress_url}/Claims/a/quick")
         assert answer.is_client_error
+        await client.set_public("Claims", public=True)
+        answer = await http.post(f"{server.ingress_url}/Claims/a/quick")
+        assert answer.is_success
 
 
 async def test_a_restate_that_is_away_is_unknown_and_comes_back(server: RestateServer) -> None:

@@ -9,7 +9,7 @@ from agent_operator.api import AgentDeployment, names
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Revision, Setback, Snapshot
-from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
+from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 from agent_operator.settings import Settings
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -82,13 +82,11 @@ def view(
 ) -> RestateView:
     """A Restate where all services of ``latest`` (an image) go to it; by default the last one."""
     routes: dict[str, str] = {}
-    for deployment in deployments:
+    for deployment in sorted(deployments, key=lambda d: d.id == f"dp_{latest}"):
         routes |= dict.fromkeys(deployment.services, deployment.id)
-    for deployment in deployments:
-        if deployment.id == f"dp_{latest}":
-            routes |= dict.fromkeys(deployment.services, deployment.id)
     by_id = {f"dp_{image}": found for image, found in (loads or {}).items()}
-    return RestateView(deployments, routes, by_id)
+    services = tuple(Service(name, holder) for name, holder in routes.items())
+    return RestateView(deployments, services, by_id)
 
 
 def snapshot(

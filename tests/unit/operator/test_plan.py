@@ -218,9 +218,9 @@ DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [],
     ),
-    "with nothing under way, revisions go, and their services are closed": (
+    "with nothing under way, revisions go": (
         snapshot(agent(deleting=True), revision(), restate=view(registered())),
-        [do.RemoveRevision(revision(), "dp_claims:1", closing=(SERVICE,))],
+        [do.RemoveRevision(revision(), "dp_claims:1")],
     ),
     "the last revision gone, the object goes": (
         snapshot(agent(deleting=True)),

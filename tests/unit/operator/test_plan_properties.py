@@ -17,7 +17,7 @@ from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.revisions import wanted
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
+from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 from tests.unit.operator.build import NOW, SERVICE, SETTINGS, URL, agent, fresh, load, registered
 
 IMAGES = [f"claims:{n}" for n in range(4)]
@@ -61,8 +61,8 @@ class World:
         for deployment_id in {self.place_of(turn) for turn in self.turns} - {None}:
             count = sum(self.place_of(turn) == deployment_id for turn in self.turns)
             loads[str(deployment_id)] = load(suspended=count)
-        routes = {SERVICE: self.latest} if self.latest else {}
-        return RestateView(tuple(self.deployments.values()), routes, loads)
+        services = (Service(SERVICE, self.latest),) if self.latest else ()
+        return RestateView(tuple(self.deployments.values()), services, loads)
 
     def place_of(self, turn: Turn) -> str | None:
         return turn.pinned or self.latest

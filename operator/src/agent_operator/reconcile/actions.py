@@ -51,13 +51,11 @@ class MarkIdle:
 class RemoveRevision:
     """Look once more, then deregister the revision and delete what it was made of.
 
-    ``deployment_id`` is absent where Restate does not know it. ``closing`` are the services that
-    leave with it: the ingress refuses new turns of them before that last look.
+    ``deployment_id`` is absent where Restate does not know it.
     """
 
     revision: Revision
     deployment_id: str | None
-    closing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

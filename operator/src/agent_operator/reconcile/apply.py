@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from agent_operator.api import AgentDeployment, names, times
@@ -136,25 +136,36 @@ class Applier:
         self, action: do.RemoveRevision, deployment_id: str, snapshot: Snapshot
     ) -> None:
         """Deregister, after a last look at what needs the deployment: this can't be undone."""
-        revision = action.revision
-        client = self.restate.client(revision.admin_url)
-        for service in action.closing:
-            await client.close_service(service)
-        view = await self.restate.fresh_view(revision.admin_url)
-        now = datetime.now(UTC)
-        seen = Snapshot(
-            snapshot.agent,
-            snapshot.wanted,
-            snapshot.revisions,
-            {**snapshot.restates, revision.admin_url: view},
-        )
-        standings = judge_all(seen, now)
-        target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
-        standing = next(s for s in standings if s.revision.name == revision.name)
-        if not may_remove(standing, target_active=target_active, deleting=snapshot.agent.deleting):
-            raise NotNowError(f"{revision.name} is needed again")
+        url = action.revision.admin_url
+        client = self.restate.client(url)
+        view = await self._last_look(action, snapshot)
+        # What still routes here leaves with it. The ingress refuses new turns of it first, so that
+        # none slips in between the last look and the end.
+        closing = [s.name for s in view.routed_to(deployment_id) if s.public]
+        try:
+            for service in closing:
+                await client.set_public(service, public=False)
+            if closing:
+                await self._last_look(action, snapshot)
+        except NotNowError:
+            for service in closing:
+                await client.set_public(service, public=True)
+            raise
         await client.deregister(deployment_id)
-        self.restate.forget(revision.admin_url)
+        self.restate.forget(url)
+
+    async def _last_look(self, action: do.RemoveRevision, snapshot: Snapshot) -> RestateView:
+        """What Restate says now; refuses to go on where the revision is needed after all."""
+        name, url = action.revision.name, action.revision.admin_url
+        view = await self.restate.fresh_view(url)
+        seen = replace(snapshot, restates={**snapshot.restates, url: view})
+        standings = judge_all(seen, datetime.now(UTC))
+        target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
+        standing = next(s for s in standings if s.revision.name == name)
+        if not may_remove(standing, target_active=target_active, deleting=snapshot.agent.deleting):
+            self.restate.forget(url)
+            raise NotNowError(f"{name} is needed again")
+        return view
 
     async def _forget(self, action: do.ForgetDeployment) -> None:
         view = await self.restate.fresh_view(action.admin_url)
@@ -190,7 +201,7 @@ def _check_services(would_be: Deployment, view: RestateView, snapshot: Snapshot)
     if not would_be.services:
         raise RegistrationRefusedError("the image serves no Restate service at all")
     for service in would_be.services:
-        holder = view.by_id(view.routes.get(service, ""))
+        holder = view.by_id(view.route(service))
         if holder and owner(holder) and not is_of(snapshot, holder):
             raise RegistrationRefusedError(
                 f"service {service} is served by AgentDeployment {owner(holder)} already;"

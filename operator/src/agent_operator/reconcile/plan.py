@@ -111,7 +111,6 @@ def _delete(snapshot: Snapshot, standings: tuple[Standing, ...]) -> list[do.Acti
         do.RemoveRevision(
             standing.revision,
             standing.deployment.id if standing.deployment else None,
-            closing=_services_routed_to(snapshot, standing),
         )
         for standing in standings
         if may_remove(standing, target_active=False, deleting=True)
@@ -131,13 +130,6 @@ def _forget(snapshot: Snapshot) -> list[do.Action]:
         and not view.holds_a_route(deployment.id)
         and not view.load(deployment.id).counts.total
     ]
-
-
-def _services_routed_to(snapshot: Snapshot, standing: Standing) -> tuple[str, ...]:
-    view = snapshot.restates.get(standing.revision.admin_url)
-    if not isinstance(view, RestateView) or standing.deployment is None:
-        return ()
-    return tuple(s for s, holder in view.routes.items() if holder == standing.deployment.id)
 
 
 def _held_up(snapshot: Snapshot, now: datetime) -> bool:

@@ -79,7 +79,8 @@ class Reconciler:
         return True
 
     def _set_back(self, key: Key, action: Action, snapshot: Snapshot, error: Exception) -> None:
-        log.warning("%s/%s: %s did not work: %s", key[0], key[1], type(action).__name__, error)
+        level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
+        log.log(level, "%s/%s: %s did not work: %s", *key, type(action).__name__, error)
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         if not isinstance(action, CreateRevision | RegisterRevision):
             return  # planned again at the next look, if it is still due

@@ -50,7 +50,7 @@ def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
         return None
     ours = {revision.uri for revision in snapshot.revisions}
     for service in standing.deployment.services:
-        holder = view.by_id(view.routes.get(service, ""))
+        holder = view.by_id(view.route(service))
         if holder and holder.uri not in ours and not is_of(snapshot, holder):
             return holder
     return None

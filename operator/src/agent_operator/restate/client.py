@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import httpx
 
 from agent_operator.api.status import InvocationCounts, OldestInvocation
-from agent_operator.restate.view import Deployment, Load
+from agent_operator.restate.view import Deployment, Load, Service
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
 # Discovery of a pod that has just come up may take long: Restate itself gives up before this.
@@ -92,10 +92,13 @@ class RestateClient:
         answer = await self._ask("GET", "/deployments")
         return tuple(_deployment(row) for row in answer["deployments"])
 
-    async def routes(self) -> dict[str, str]:
-        """The deployment id that each service's new invocations go to."""
+    async def services(self) -> tuple[Service, ...]:
+        """All services, each with the deployment that its new invocations go to."""
         answer = await self._ask("GET", "/services")
-        return {row["name"]: row["deployment_id"] for row in answer["services"]}
+        return tuple(
+            Service(row["name"], row["deployment_id"], bool(row["public"]))
+            for row in answer["services"]
+        )
 
     async def loads(self) -> dict[str, Load]:
         """What needs each deployment, by its id."""
@@ -140,9 +143,9 @@ class RestateClient:
         if response.status_code != httpx.codes.NOT_FOUND:
             self._checked(response)
 
-    async def close_service(self, service: str) -> None:
-        """Let the ingress refuse new invocations of a service; a missing service is fine."""
-        response = await self._send("PATCH", f"/services/{service}", json={"public": False})
+    async def set_public(self, service: str, *, public: bool) -> None:
+        """Let the ingress take new invocations of a service, or not; a missing one is fine."""
+        response = await self._send("PATCH", f"/services/{service}", json={"public": public})
         if response.status_code != httpx.codes.NOT_FOUND:
             self._checked(response)
 

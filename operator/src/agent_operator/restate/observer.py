@@ -102,10 +102,10 @@ class RestateObserver:
 
 async def _read(client: RestateClient) -> RestateView:
     try:
-        # Routes before loads: see RestateView.
+        # Services before loads: see RestateView.
         deployments = await client.deployments()
-        routes = await client.routes()
-        return RestateView(deployments, routes, await client.loads())
+        services = await client.services()
+        return RestateView(deployments, services, await client.loads())
     except (KeyError, TypeError, ValueError) as error:
         raise RestateUnavailableError(
             f"{client.url} answered in a form that this operator does not know: {error!r}"

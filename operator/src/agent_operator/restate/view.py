@@ -17,6 +17,15 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Service:
+    """A service: where its new invocations go, and whether the ingress takes any."""
+
+    name: str
+    deployment_id: str
+    public: bool = True
+
+
+@dataclass(frozen=True)
 class Load:
     """Invocations, not completed, that need one deployment."""
 
@@ -28,20 +37,27 @@ class Load:
 class RestateView:
     """One look at a Restate server.
 
-    ``routes`` maps each service to the id of the deployment that its new invocations go to.
-    ``loads`` has the deployments that something needs, by id; it was read after ``routes``, so a
-    deployment that had no route and no load can get no more work.
+    ``loads`` has the deployments that something needs, by id; it was read after ``services``, so
+    a deployment that had no route and no load can get no more work.
     """
 
     deployments: tuple[Deployment, ...] = ()
-    routes: Mapping[str, str] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
     loads: Mapping[str, Load] = field(default_factory=dict)
+
+    def route(self, service: str) -> str | None:
+        """The id of the deployment that a service's new invocations go to."""
+        return next((s.deployment_id for s in self.services if s.name == service), None)
+
+    def routed_to(self, deployment_id: str) -> tuple[Service, ...]:
+        """The services whose new invocations go to a deployment."""
+        return tuple(s for s in self.services if s.deployment_id == deployment_id)
 
     def by_uri(self, uri: str) -> Deployment | None:
         """The deployment registered under an address."""
         return next((d for d in self.deployments if d.uri == uri), None)
 
-    def by_id(self, deployment_id: str) -> Deployment | None:
+    def by_id(self, deployment_id: str | None) -> Deployment | None:
         """The deployment with an id."""
         return next((d for d in self.deployments if d.id == deployment_id), None)
 
@@ -52,12 +68,12 @@ class RestateView:
     def holds_all_routes(self, deployment: Deployment) -> bool:
         """Whether new invocations of every service of a deployment go to it."""
         return bool(deployment.services) and all(
-            self.routes.get(service) == deployment.id for service in deployment.services
+            self.route(service) == deployment.id for service in deployment.services
         )
 
     def holds_a_route(self, deployment_id: str) -> bool:
         """Whether new invocations of any service go to a deployment."""
-        return deployment_id in self.routes.values()
+        return bool(self.routed_to(deployment_id))
 
 
 @dataclass(frozen=True)
