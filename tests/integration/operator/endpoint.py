@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import restate
 from hypercorn.asyncio import serve
@@ -11,9 +12,16 @@ from hypercorn.config import Config
 from hack.restate import free_ports
 
 
-def keyed(name: str) -> restate.VirtualObject:
-    """A virtual object whose handlers wait in the ways that matter to a drain."""
-    service = restate.VirtualObject(name)
+def keyed(name: str, *, attempts: int | None = None) -> restate.VirtualObject:
+    """A virtual object whose handlers wait in the ways that matter to a drain.
+
+    A second try comes after an hour, so that whatever goes on was resumed; with ``attempts``,
+    Restate pauses an invocation after so many.
+    """
+    policy = restate.InvocationRetryPolicy(
+        initial_interval=timedelta(hours=1), max_attempts=attempts, on_max_attempts="pause"
+    )
+    service = restate.VirtualObject(name, invocation_retry_policy=policy)
 
     @service.handler()
     async def quick(ctx: restate.ObjectContext) -> str:
@@ -23,7 +31,8 @@ def keyed(name: str) -> restate.VirtualObject:
     async def wait_after_a_step(ctx: restate.ObjectContext) -> str:
         """Pinned: it has a journal before it waits."""
         await ctx.run_typed("step", lambda: "made")
-        _, answer = ctx.awakeable(type_hint=str)
+        awakeable, answer = ctx.awakeable(type_hint=str)
+        ctx.set("awakeable", awakeable)
         return await answer
 
     @service.handler()
@@ -52,9 +61,11 @@ def plain(name: str) -> restate.Service:
 
 
 @asynccontextmanager
-async def serving(*services: restate.VirtualObject | restate.Service) -> AsyncIterator[str]:
-    """Serve them; the value is the endpoint's address."""
-    (port,) = free_ports(1)
+async def serving(
+    *services: restate.VirtualObject | restate.Service, port: int = 0
+) -> AsyncIterator[str]:
+    """Serve them, on a free port unless one is given; the value is the endpoint's address."""
+    port = port or free_ports(1)[0]
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.errorlog = None

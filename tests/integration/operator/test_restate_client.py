@@ -1,6 +1,7 @@
 """The operator's view of a real Restate: what is registered, where turns go, what needs what."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -14,7 +15,7 @@ from agent_operator.restate.client import (
 )
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import RestateView, Unreachable
-from hack.restate import RestateServer
+from hack.restate import RestateServer, free_ports
 from tests.integration.operator.endpoint import keyed, plain, serving
 
 pytestmark = pytest.mark.integration
@@ -71,8 +72,11 @@ async def test_going_back_keeps_the_id_and_takes_the_turns(client: RestateClient
 
 async def test_a_dry_run_changes_nothing(client: RestateClient) -> None:
     async with serving(keyed("Claims"), plain("Other")) as uri:
-        would_be = await client.register(uri, OWNER, dry_run=True)
-        assert set(would_be.services) == {"Claims", "Other"}
+        offered = {service.name: service for service in await client.discover(uri)}
+        assert set(offered) == {"Claims", "Other"}
+        assert offered["Claims"].type == "VirtualObject"
+        assert offered["Claims"].handlers["quick"] == "Exclusive"
+        assert offered["Other"].handlers == {"quick": ""}
         assert (await look(client)).deployments == ()
 
 
@@ -80,8 +84,12 @@ async def test_a_changed_type_is_refused_and_the_old_one_serves(client: RestateC
     async with serving(keyed("Claims")) as first, serving(plain("Claims")) as second:
         one = await client.register(first, OWNER)
         with pytest.raises(RegistrationRefusedError, match="META0006"):
+            await client.discover(second)
+        with pytest.raises(RegistrationRefusedError, match="META0006"):
             await client.register(second, OWNER)
         assert (await look(client)).holds_all_routes(one)
+        two = await client.register(second, OWNER, allow_breaking=True)
+        assert (await look(client)).holds_all_routes(two)
 
 
 async def test_an_endpoint_that_is_not_there_may_come_yet(client: RestateClient) -> None:
@@ -156,3 +164,35 @@ async def test_a_restate_that_is_away_is_unknown_and_comes_back(server: RestateS
 
     await asyncio.wait_for(back(), PATIENCE)
     await observer.close()
+
+
+@pytest.mark.parametrize(("attempts", "state"), [(None, "backing_off"), (1, "paused")])
+async def test_what_woke_while_there_were_no_pods_goes_on_at_once(
+    server: RestateServer, client: RestateClient, attempts: int | None, state: str
+) -> None:
+    (port,) = free_ports(1)
+    claims = keyed("Claims", attempts=attempts)
+    async with serving(claims, port=port) as uri:
+        one = await client.register(uri, OWNER)
+        await send(server, "Claims/a/wait_after_a_step")
+        await until(client, lambda v: v.load(one.id).counts.suspended == 1)
+    await answer_awakeable(server, client)
+    view = await until(client, lambda v: getattr(v.load(one.id).counts, state) == 1)
+    assert view.load(one.id).counts.total == 1
+    async with serving(claims, port=port):
+        assert await client.resume_waiting(one.id) == 1
+        await until(client, lambda v: not v.load(one.id).counts.total)
+
+
+async def answer_awakeable(server: RestateServer, client: RestateClient) -> None:
+    """Answer the awakeable of session ``a``, whose id the handler has put into its state."""
+    sql = "select value_utf8 from state where service_key = 'a' and key = 'awakeable'"
+    async with httpx.AsyncClient(trust_env=False) as http:
+        found = await http.post(
+            f"{client.url}/query", json={"query": sql}, headers={"accept": "application/json"}
+        )
+        awakeable = json.loads(found.json()["rows"][0]["value_utf8"])
+        done = await http.post(
+            f"{server.ingress_url}/restate/awakeables/{awakeable}/resolve", json="yes"
+        )
+        done.raise_for_status()

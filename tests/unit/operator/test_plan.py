@@ -28,6 +28,8 @@ V1, V2 = "claims:1", "claims:2"
 AWAY = Unreachable(URL, "http://restate.test:9070 can't be reached: connection refused")
 BOTH = (registered(V1), registered(V2))
 LONG_IDLE = NOW - timedelta(minutes=1)
+REFUSED = fresh(V2, failure=Failure("RegistrationRefused", "META0006"))
+BREAKS = fresh(V2, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
 
 
 ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
@@ -67,27 +69,142 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
         snapshot(agent(V2), revision(V1), fresh(V2, ready=0), restate=view(registered(V1))),
         [],
     ),
-    "a candidate that was refused leaves the active revision alone": (
+    "a candidate that was refused leaves the active revision alone, and its pods go": (
+        snapshot(agent(V2), revision(V1), REFUSED, restate=view(registered(V1))),
+        [do.ScaleRevision(REFUSED, 0)],
+    ),
+    "a refused candidate without pods is left alone": (
         snapshot(
             agent(V2),
             revision(V1),
-            fresh(V2, failure=Failure("RegistrationRefused", "META0006")),
+            replace(REFUSED, replicas=0, ready=0),
             restate=view(registered(V1)),
         ),
         [],
     ),
-    "an old revision that a suspended turn needs stays": (
+    "what was refused for breaking changes comes back when they are allowed": (
+        snapshot(
+            agent(V2, rollout={"breakingChanges": "Allow"}),
+            revision(V1),
+            replace(BREAKS, replicas=0, ready=0),
+            restate=view(registered(V1)),
+        ),
+        [do.ScaleRevision(replace(BREAKS, replicas=0, ready=0), 1)],
+    ),
+    "and is registered then": (
+        snapshot(
+            agent(V2, rollout={"breakingChanges": "Allow"}),
+            revision(V1),
+            replace(BREAKS, waking=True),
+            restate=view(registered(V1)),
+        ),
+        [do.RegisterRevision(replace(BREAKS, waking=True))],
+    ),
+    "an old revision that a running turn needs stays": (
+        snapshot(
+            agent(V2), revision(V1), revision(V2), restate=view(*BOTH, loads={V1: load(running=1)})
+        ),
+        [],
+    ),
+    "one that a turn needs that sleeps stays, and is marked as quiet": (
         snapshot(
             agent(V2),
             revision(V1),
             revision(V2),
             restate=view(*BOTH, loads={V1: load(suspended=1)}),
         ),
+        [do.MarkQuiet(revision(V1), NOW)],
+    ),
+    "after the quiet time its pods go, and it stays registered": (
+        snapshot(
+            agent(V2),
+            revision(V1, quiet_since=LONG_IDLE),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(suspended=2, paused=1)}),
+        ),
+        [do.ScaleRevision(revision(V1, quiet_since=LONG_IDLE), 0)],
+    ),
+    "unless its pods are to be kept": (
+        snapshot(
+            agent(V2, drain={"idle": "Keep"}),
+            revision(V1),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(suspended=2)}),
+        ),
+        [],
+    ),
+    "no sleep while one turn is awake": (
+        snapshot(
+            agent(V2),
+            revision(V1, quiet_since=LONG_IDLE),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(suspended=9, backing_off=1)}),
+        ),
+        [do.MarkQuiet(revision(V1, quiet_since=LONG_IDLE), None)],
+    ),
+    "asleep, nothing is done": (
+        snapshot(
+            agent(V2),
+            revision(V1, replicas=0, ready=0),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(suspended=1)}),
+        ),
+        [],
+    ),
+    "what wakes gets its pods back": (
+        snapshot(
+            agent(V2, replicas=2),
+            revision(V1, replicas=0, ready=0),
+            revision(V2, replicas=2, ready=2),
+            restate=view(*BOTH, loads={V1: load(suspended=4, backing_off=1)}),
+        ),
+        [do.ScaleRevision(revision(V1, replicas=0, ready=0), 2)],
+    ),
+    "and waits for them": (
+        snapshot(
+            agent(V2),
+            revision(V1, ready=0, waking=True),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(backing_off=1)}),
+        ),
+        [],
+    ),
+    "and goes on when they are there": (
+        snapshot(
+            agent(V2),
+            revision(V1, waking=True),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(backing_off=1)}),
+        ),
+        [do.ResumeInvocations(revision(V1, waking=True), "dp_claims:1")],
+    ),
+    "going back to one that slept: what waits for it goes on": (
+        snapshot(
+            agent(V1),
+            revision(V1, waking=True),
+            restate=view(registered(V1), loads={V1: load(backing_off=1)}),
+        ),
+        [do.ResumeInvocations(revision(V1, waking=True), "dp_claims:1")],
+    ),
+    "the active revision never sleeps while its turns do": (
+        snapshot(agent(), revision(), restate=view(registered(), loads={V1: load(suspended=1)})),
+        [],
+    ),
+    "nor the old one while the candidate isn't active": (
+        snapshot(
+            agent(V2),
+            revision(V1),
+            fresh(V2, ready=0),
+            restate=view(registered(V1), loads={V1: load(suspended=1)}),
+        ),
         [],
     ),
     "an old revision that only a paused turn needs stays": (
         snapshot(
-            agent(V2), revision(V1), revision(V2), restate=view(*BOTH, loads={V1: load(paused=1)})
+            agent(V2, drain={"idle": "Keep"}),
+            revision(V1),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(paused=1)}),
         ),
         [],
     ),
@@ -117,7 +234,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
             agent(V2),
             revision(V1),
             revision(V2),
-            restate=view(registered(V2), loads={V1: load(suspended=1)}),
+            restate=view(registered(V2), loads={V1: load(running=1)}),
         ),
         [],
     ),
@@ -154,7 +271,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
             agent(V2, replicas=3),
             revision(V1),
             revision(V2),
-            restate=view(*BOTH, loads={V1: load(suspended=1)}),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
         ),
         [do.ScaleRevision(revision(V2), 3)],
     ),
@@ -206,9 +323,17 @@ DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
         snapshot(
             agent(deleting=True),
             revision(),
-            restate=view(registered(), loads={V1: load(suspended=1)}),
+            restate=view(registered(), loads={V1: load(running=1)}),
         ),
         [],
+    ),
+    "a turn that sleeps holds it too, without pods": (
+        snapshot(
+            agent(deleting=True),
+            revision(quiet_since=LONG_IDLE),
+            restate=view(registered(), loads={V1: load(suspended=1)}),
+        ),
+        [do.ScaleRevision(revision(quiet_since=LONG_IDLE), 0)],
     ),
     "an inboxed turn holds it too": (
         snapshot(

@@ -28,6 +28,7 @@ class Turn:
     """An invocation. Unpinned, it goes to whatever deployment its service routes to."""
 
     pinned: str | None = None
+    asleep: bool = False
 
 
 @dataclass
@@ -59,18 +60,23 @@ class World:
     def view(self) -> RestateView:
         loads: dict[str, Load] = {}
         for deployment_id in {self.place_of(turn) for turn in self.turns} - {None}:
-            count = sum(self.place_of(turn) == deployment_id for turn in self.turns)
-            loads[str(deployment_id)] = load(suspended=count)
+            here = [turn for turn in self.turns if self.place_of(turn) == deployment_id]
+            asleep = sum(turn.asleep for turn in here)
+            loads[str(deployment_id)] = load(suspended=asleep, running=len(here) - asleep)
         services = (Service(SERVICE, self.latest),) if self.latest else ()
         return RestateView(tuple(self.deployments.values()), services, loads)
 
     def place_of(self, turn: Turn) -> str | None:
         return turn.pinned or self.latest
 
+    def awake_at(self, revision: Revision) -> bool:
+        here = f"dp_{revision.image}"
+        return any(self.place_of(turn) == here and not turn.asleep for turn in self.turns)
+
     def needed(self, revision: Revision) -> bool:
         return any(self.place_of(turn) == f"dp_{revision.image}" for turn in self.turns)
 
-    def act(self, action: do.Action) -> None:
+    def act(self, action: do.Action) -> None:  # noqa: C901 - one case for each action
         match action:
             case do.AddFinalizer():
                 self.finalizer = True
@@ -83,7 +89,12 @@ class World:
                     fresh(action.wanted.image, ready=0, created=self.now),
                 )
             case do.ScaleRevision():
-                self._change(action.revision, replicas=action.replicas)
+                self._scale(action.revision, action.replicas)
+            case do.MarkQuiet():
+                self._change(action.revision, quiet_since=action.since)
+            case do.ResumeInvocations():
+                assert action.revision.ready, "resumed before there were pods"
+                self._change(action.revision, waking=False)
             case do.MarkIdle():
                 self._change(action.revision, idle_since=action.since)
             case do.RegisterRevision():
@@ -95,6 +106,12 @@ class World:
 
     def _change(self, revision: Revision, **changes: object) -> None:
         self.revisions[revision.name] = replace(self.revisions[revision.name], **changes)  # type: ignore[arg-type]
+
+    def _scale(self, revision: Revision, replicas: int) -> None:
+        assert replicas or not self.awake_at(revision), "the pods of a turn at work were taken"
+        waking = replicas > 0 and revision.replicas == 0
+        ready = min(revision.ready, replicas)
+        self._change(revision, replicas=replicas, ready=ready, waking=waking, quiet_since=None)
 
     def _register(self, revision: Revision) -> None:
         assert revision.ready >= revision.replicas > 0, "registered before its pods were ready"
@@ -151,6 +168,11 @@ class Story(RuleBasedStateMachine):
         self.world.turns.append(Turn(self.world.latest if at_once else None))
 
     @precondition(lambda self: self.world.turns)
+    @rule(data=st.data(), asleep=st.booleans())
+    def a_turn_falls_asleep_or_wakes(self, data: st.DataObject, asleep: bool) -> None:
+        data.draw(st.sampled_from(self.world.turns)).asleep = asleep
+
+    @precondition(lambda self: self.world.turns)
     @rule(data=st.data())
     def a_turn_ends(self, data: st.DataObject) -> None:
         self.world.turns.remove(data.draw(st.sampled_from(self.world.turns)))
@@ -177,12 +199,21 @@ class Story(RuleBasedStateMachine):
             if self.world.gone:
                 return
             self.pods_come_up()
-        self.world.now += timedelta(seconds=11)
+        self.world.now += timedelta(seconds=31)
         self.world.look()
 
     @rule(sure=st.integers(0, 9))
     def somebody_deletes_it(self, sure: int) -> None:
         self.world.deleting = self.world.deleting or (sure == 0 and self.world.finalizer)
+
+    def every_turn_that_is_awake_gets_pods(self) -> None:
+        for turn in self.world.turns:
+            turn.asleep = False
+        for _ in range(4):
+            self.world.look()
+            self.pods_come_up()
+        for revision in self.world.revisions.values():
+            assert revision.ready or not self.world.awake_at(revision)
 
     @invariant()
     def every_turn_has_its_pods(self) -> None:
@@ -195,6 +226,7 @@ class Story(RuleBasedStateMachine):
         if world.gone:
             return
         world.away, world.bad_images = False, set()
+        self.every_turn_that_is_awake_gets_pods()
         for _ in range(12):
             world.look()
             if world.gone:

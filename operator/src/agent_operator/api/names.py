@@ -36,6 +36,13 @@ REGISTERING_ANNOTATION: Final = f"{GROUP}/registering-since"
 """On a revision's ReplicaSet, set before its first registration (RFC 3339): without it Restate
 can't know the revision, so it may go even while Restate can't be asked."""
 
+QUIET_SINCE_ANNOTATION: Final = f"{GROUP}/quiet-since"
+"""On a draining revision's ReplicaSet: since when all that needs it sleeps (RFC 3339)."""
+
+WAKING_ANNOTATION: Final = f"{GROUP}/waking-since"
+"""On a revision's ReplicaSet: its pods come back, and its invocations are to go on when they are
+there (RFC 3339)."""
+
 ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 """On a revision's ReplicaSet: the Restate it registers with."""
 

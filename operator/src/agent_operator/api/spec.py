@@ -192,6 +192,11 @@ class Rollout(ApiModel):
         ge=1,
         le=86_400 * 7,
     )
+    breaking_changes: Literal["Refuse", "Allow"] = Field(
+        "Refuse",
+        description="What becomes of a new revision that lacks a service or handler of the active"
+        " one, or has it with another type. A refused revision is Failed, and its pods go.",
+    )
 
 
 class Drain(ApiModel):
@@ -201,6 +206,16 @@ class Drain(ApiModel):
         "10s",
         description="How long a revision is kept after the last invocation that needed it, such as"
         " 0s, 30s, 5m or 1h30m.",
+    )
+    idle: Literal["ScaleToZero", "Keep"] = Field(
+        "ScaleToZero",
+        description="Whether an old revision keeps its pods while all invocations that need it"
+        " sleep (wait for an approval, a timer, a call). With ScaleToZero they come back when one"
+        " of them goes on.",
+    )
+    quiet: Duration = Field(
+        "30s",
+        description="How long all of them must have slept before the pods go.",
     )
 
 

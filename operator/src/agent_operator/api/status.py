@@ -15,6 +15,7 @@ class Phase(StrEnum):
     CHECKING = "Checking"
     ACTIVE = "Active"
     DRAINING = "Draining"
+    DORMANT = "Dormant"
     DRAINED = "Drained"
     FAILED = "Failed"
 
@@ -38,7 +39,12 @@ class InvocationCounts(ApiModel):
     @property
     def total(self) -> int:
         """All of them."""
-        return self.running + self.suspended + self.backing_off + self.paused + self.waiting
+        return self.awake + self.suspended + self.paused
+
+    @property
+    def awake(self) -> int:
+        """Those that want to run, and so need a pod."""
+        return self.running + self.backing_off + self.waiting
 
 
 class OldestInvocation(ApiModel):
@@ -106,6 +112,9 @@ class AgentDeploymentStatus(ApiModel):
     )
     draining_revisions: int = Field(
         0, description="Revisions kept only for the invocations that began on them."
+    )
+    dormant_revisions: int = Field(
+        0, description="Those of them that have no pods, since all that needs them sleeps."
     )
     draining_invocations: int = Field(
         0, description="Invocations that hold the draining revisions."

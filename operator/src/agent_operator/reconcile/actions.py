@@ -26,7 +26,7 @@ class CreateRevision:
 
 @dataclass(frozen=True)
 class ScaleRevision:
-    """Ask for another number of pods."""
+    """Ask for another number of pods. From none to some, what waits is to be resumed later."""
 
     revision: Revision
     replicas: int
@@ -45,6 +45,22 @@ class MarkIdle:
 
     revision: Revision
     since: datetime | None
+
+
+@dataclass(frozen=True)
+class MarkQuiet:
+    """Keep on record since when all that needs the revision sleeps; ``None``: it doesn't."""
+
+    revision: Revision
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class ResumeInvocations:
+    """Let what waits for Restate's next try go on now: the pods are back."""
+
+    revision: Revision
+    deployment_id: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,8 @@ Action = (
     | ScaleRevision
     | RegisterRevision
     | MarkIdle
+    | MarkQuiet
+    | ResumeInvocations
     | RemoveRevision
     | ForgetDeployment
 )

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,12 +18,13 @@ from agent_operator.kube.client import (
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import manifests
+from agent_operator.reconcile.compatibility import breaking_changes
 from agent_operator.reconcile.plan import may_remove
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
-from agent_operator.reconcile.standing import full_name, is_of, judge_all, owner
+from agent_operator.reconcile.standing import BREAKING_CHANGES, full_name, is_of, judge_all, owner
 from agent_operator.restate.client import RegistrationRefusedError
 from agent_operator.restate.observer import RestateObserver
-from agent_operator.restate.view import Deployment, RestateView
+from agent_operator.restate.view import Deployment, RestateView, Service
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +49,17 @@ class Applier:
                 or only in part; the next look says what is left to do.
         """
         match action:
-            case do.AddFinalizer():
-                await self._set_finalizer(snapshot.agent, present=True)
-            case do.RemoveFinalizer():
-                await self._set_finalizer(snapshot.agent, present=False)
+            case do.AddFinalizer() | do.RemoveFinalizer():
+                present = isinstance(action, do.AddFinalizer)
+                await self._set_finalizer(snapshot.agent, present=present)
             case do.CreateRevision():
                 await self._create(action, snapshot.agent)
             case do.ScaleRevision():
-                patch = {"spec": {"replicas": action.replicas}}
-                await self._patch(REPLICA_SETS, snapshot.agent, action.revision.name, patch)
-            case do.MarkIdle():
-                since = times.rfc3339(action.since) if action.since else None
-                await self._note(
-                    snapshot.agent, action.revision, {names.IDLE_SINCE_ANNOTATION: since}
-                )
+                await self._scale(action, snapshot.agent)
+            case do.MarkIdle() | do.MarkQuiet():
+                await self._mark(action, snapshot.agent)
+            case do.ResumeInvocations():
+                await self._resume(action, snapshot.agent)
             case do.RegisterRevision():
                 await self._register(action.revision, snapshot)
             case do.RemoveRevision():
@@ -91,6 +89,31 @@ class Applier:
             manifest = manifests.replica_set(agent, wanted)
             self.store.put(REPLICA_SETS, await self.kube.apply(REPLICA_SETS, manifest))
 
+    async def _scale(self, action: do.ScaleRevision, agent: AgentDeployment) -> None:
+        waking = action.replicas > 0 and action.revision.replicas == 0
+        now = times.rfc3339(datetime.now(UTC))
+        notes = {
+            names.QUIET_SINCE_ANNOTATION: None,
+            names.WAKING_ANNOTATION: now if waking else None,
+        }
+        patch = {"metadata": {"annotations": notes}, "spec": {"replicas": action.replicas}}
+        await self._patch(REPLICA_SETS, agent, action.revision.name, patch)
+        if waking or not action.replicas:
+            log.info("%s %s", "waking" if waking else "scaled to zero:", action.revision.name)
+
+    async def _mark(self, action: do.MarkIdle | do.MarkQuiet, agent: AgentDeployment) -> None:
+        idle = isinstance(action, do.MarkIdle)
+        name = names.IDLE_SINCE_ANNOTATION if idle else names.QUIET_SINCE_ANNOTATION
+        since = times.rfc3339(action.since) if action.since else None
+        await self._note(agent, action.revision, {name: since})
+
+    async def _resume(self, action: do.ResumeInvocations, agent: AgentDeployment) -> None:
+        url = action.revision.admin_url
+        resumed = await self.restate.client(url).resume_waiting(action.deployment_id)
+        await self._note(agent, action.revision, {names.WAKING_ANNOTATION: None})
+        self.restate.forget(url)
+        log.info("%s has pods again: resumed %d invocations", action.revision.name, resumed)
+
     async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
         view = snapshot.restates[revision.admin_url]
         if not isinstance(view, RestateView):
@@ -101,21 +124,27 @@ class Applier:
             names.REVISION_LABEL: revision.name,
         }
         again = view.by_uri(revision.uri) is not None
+        allow = snapshot.agent.spec.rollout.breaking_changes == "Allow"
         try:
-            would_be = await client.register(revision.uri, metadata, again=again, dry_run=True)
-            _check_services(would_be, view, snapshot)
+            offered = await client.discover(revision.uri, again=again, allow_breaking=allow)
+            _check(offered, view, snapshot, going_back=again)
             if not revision.registering:
                 now = times.rfc3339(datetime.now(UTC))
                 await self._note(snapshot.agent, revision, {names.REGISTERING_ANNOTATION: now})
-            deployment = await client.register(revision.uri, metadata, again=again)
+            deployment = await client.register(
+                revision.uri, metadata, again=again, allow_breaking=allow
+            )
         except RegistrationRefusedError as error:
-            await self._fail(snapshot.agent, revision, Failure("RegistrationRefused", str(error)))
+            await self._fail(snapshot.agent, revision, Failure(error.reason, str(error)))
             return
         finally:
             self.restate.forget(revision.admin_url)
         if revision.deployment_id != deployment.id:
-            note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
-            await self._note(snapshot.agent, revision, note)
+            notes = {
+                names.DEPLOYMENT_ID_ANNOTATION: deployment.id,
+                names.FAILURE_ANNOTATION: None,  # of before breaking changes were allowed
+            }
+            await self._note(snapshot.agent, revision, notes)
         log.info("registered %s as %s", revision.name, deployment.id)
 
     async def _remove(self, action: do.RemoveRevision, snapshot: Snapshot) -> None:
@@ -196,14 +225,30 @@ def _key(agent: AgentDeployment) -> Key:
     return agent.metadata.namespace, agent.metadata.name
 
 
-def _check_services(would_be: Deployment, view: RestateView, snapshot: Snapshot) -> None:
-    """Refuse a revision that serves nothing, or what another AgentDeployment serves."""
-    if not would_be.services:
+def _check(
+    offered: Sequence[Service], view: RestateView, snapshot: Snapshot, *, going_back: bool
+) -> None:
+    """Refuse a revision that serves nothing, what is another agent's, or less than before."""
+    if not offered:
         raise RegistrationRefusedError("the image serves no Restate service at all")
-    for service in would_be.services:
-        holder = view.by_id(view.route(service))
+    for service in offered:
+        holder = view.by_id(view.route(service.name))
         if holder and owner(holder) and not is_of(snapshot, holder):
             raise RegistrationRefusedError(
-                f"service {service} is served by AgentDeployment {owner(holder)} already;"
+                f"service {service.name} is served by AgentDeployment {owner(holder)} already;"
                 " give this one's service another name, or delete that AgentDeployment"
             )
+    # Going back is wanted as it is: what the newer revision added may go again.
+    if going_back or snapshot.agent.spec.rollout.breaking_changes == "Allow":
+        return
+    ours = [s for s in view.services if _is_ours(view.by_id(s.deployment_id), snapshot)]
+    if changes := breaking_changes(ours, offered):
+        raise RegistrationRefusedError(
+            f"callers would miss something: {'; '.join(changes)}. Mend the image, or set"
+            " spec.rollout.breakingChanges to Allow",
+            BREAKING_CHANGES,
+        )
+
+
+def _is_ours(deployment: Deployment | None, snapshot: Snapshot) -> bool:
+    return deployment is not None and is_of(snapshot, deployment)

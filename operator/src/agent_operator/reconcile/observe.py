@@ -80,6 +80,8 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         registering=names.REGISTERING_ANNOTATION in notes,
         failure=_failure(notes.get(names.FAILURE_ANNOTATION)),
         idle_since=_time(notes.get(names.IDLE_SINCE_ANNOTATION)),
+        quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
+        waking=names.WAKING_ANNOTATION in notes,
         trouble=trouble.of_revision(body, own_pods),
     )
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent_operator.api import AgentDeploymentStatus, durations, names
+from agent_operator.api import AgentDeploymentStatus, Phase, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import status
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.reconcile.standing import Standing, foreign_holder, is_of, judge_all
+from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, is_of, judge_all
 from agent_operator.restate.view import RestateView, Unreachable
 
 SOON: Final = timedelta(seconds=1)
@@ -28,7 +28,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Decide. The same snapshot and time always give the same plan."""
     standings = judge_all(snapshot, now)
     if snapshot.agent.deleting:
-        actions = _delete(snapshot, standings)
+        actions = _delete(snapshot, standings, now)
     else:
         actions = _roll_out(snapshot, standings, now)
     return Plan(
@@ -68,16 +68,20 @@ def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[
     revision = target.revision
     if revision.idle_since:
         actions.append(do.MarkIdle(revision, None))
-    if revision.replicas != snapshot.wanted.replicas:
-        actions.append(do.ScaleRevision(revision, snapshot.wanted.replicas))
+    # A refused revision holds no pods.
+    replicas = 0 if failure_of(snapshot, revision) else snapshot.wanted.replicas
+    if revision.replicas != replicas:
+        actions.append(do.ScaleRevision(revision, replicas))
     elif _may_register(snapshot, target) and not held_up:
         actions.append(do.RegisterRevision(revision))
+    elif revision.waking:
+        actions += _resume(target)
     return actions
 
 
 def _may_register(snapshot: Snapshot, target: Standing) -> bool:
     revision = target.revision
-    if not target.known or target.active or revision.failure:
+    if not target.known or target.active or failure_of(snapshot, revision):
         return False
     if revision.replicas == 0 or revision.ready < revision.replicas:
         return False
@@ -91,7 +95,11 @@ def _retire(
     """Let a revision that isn't wanted any more go, as soon as nothing needs it."""
     revision = standing.revision
     if not may_remove(standing, target_active=target_active, deleting=False):
-        return [do.MarkIdle(revision, None)] if standing.known and revision.idle_since else []
+        needed_again = standing.known and revision.idle_since
+        return [
+            *([do.MarkIdle(revision, None)] if needed_again else []),
+            *_rest(snapshot, standing, now),
+        ]
     if standing.deployment is None:
         return [do.RemoveRevision(revision, None)]
     delay = durations.parse(snapshot.agent.spec.drain.delay)
@@ -102,19 +110,45 @@ def _retire(
     return [do.RemoveRevision(revision, standing.deployment.id)]
 
 
-def _delete(snapshot: Snapshot, standings: tuple[Standing, ...]) -> list[do.Action]:
+def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
+    """Sleeping work holds no pods; what wakes gets them back, and goes on when they are there."""
+    revision = standing.revision
+    if standing.load is None or standing.phase not in {Phase.DRAINING, Phase.DORMANT}:
+        return []
+    if standing.load.wants_pods and revision.replicas == 0:
+        return [do.ScaleRevision(revision, max(snapshot.wanted.replicas, 1))]
+    if revision.waking:
+        return _resume(standing)
+    asleep = revision.replicas > 0 and not standing.load.counts.awake
+    if not asleep or snapshot.agent.spec.drain.idle == "Keep":
+        return [do.MarkQuiet(revision, None)] if revision.quiet_since else []
+    quiet = durations.parse(snapshot.agent.spec.drain.quiet)
+    if revision.quiet_since is None and quiet:
+        return [do.MarkQuiet(revision, now)]
+    if revision.quiet_since and now < revision.quiet_since + quiet:
+        return []
+    return [do.ScaleRevision(revision, 0)]
+
+
+def _resume(standing: Standing) -> list[do.Action]:
+    if standing.revision.ready == 0 or standing.deployment is None:
+        return []
+    return [do.ResumeInvocations(standing.revision, standing.deployment.id)]
+
+
+def _delete(snapshot: Snapshot, standings: tuple[Standing, ...], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
     if not standings:
         return [do.RemoveFinalizer()]
-    return [
-        do.RemoveRevision(
-            standing.revision,
-            standing.deployment.id if standing.deployment else None,
-        )
-        for standing in standings
-        if may_remove(standing, target_active=False, deleting=True)
-    ]
+    actions: list[do.Action] = []
+    for standing in standings:
+        if may_remove(standing, target_active=False, deleting=True):
+            deployment_id = standing.deployment.id if standing.deployment else None
+            actions.append(do.RemoveRevision(standing.revision, deployment_id))
+        else:
+            actions += _rest(snapshot, standing, now)
+    return actions
 
 
 def _forget(snapshot: Snapshot) -> list[do.Action]:

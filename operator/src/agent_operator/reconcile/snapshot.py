@@ -21,6 +21,7 @@ class Failure:
 class Revision:
     """A revision as found in the cluster.
 
+    ``waking``: its pods were scaled away and come back; what waits for them is to be resumed.
     ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
     gave it at its last registration; ``registering`` whether a registration was ever begun.
     """
@@ -37,6 +38,8 @@ class Revision:
     registering: bool = False
     failure: Failure | None = None
     idle_since: datetime | None = None
+    quiet_since: datetime | None = None
+    waking: bool = False
     trouble: Failure | None = None
 
 

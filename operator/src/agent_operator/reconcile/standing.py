@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from agent_operator.api import Phase, names
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
@@ -41,6 +42,18 @@ def judge_all(snapshot: Snapshot, now: datetime) -> tuple[Standing, ...]:
     """Judge every revision of an agent, in the snapshot's order."""
     target_active = _target_takes_all_turns(snapshot)
     return tuple(_judge(revision, snapshot, target_active, now) for revision in snapshot.revisions)
+
+
+BREAKING_CHANGES: Final = "BreakingChanges"
+"""Reason of a failure that is one no longer once the spec allows breaking changes."""
+
+
+def failure_of(snapshot: Snapshot, revision: Revision) -> Failure | None:
+    """Why a revision will never be active, as far as that still holds."""
+    allowed = snapshot.agent.spec.rollout.breaking_changes == "Allow"
+    if revision.failure and revision.failure.reason == BREAKING_CHANGES and allowed:
+        return None
+    return revision.failure
 
 
 def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
@@ -85,7 +98,8 @@ def _target_takes_all_turns(snapshot: Snapshot) -> bool:
 def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: datetime) -> Standing:
     view = snapshot.restates.get(revision.admin_url)
     is_target = revision.name == snapshot.wanted.name and not snapshot.agent.deleting
-    failure = _failure(revision, snapshot, now) if is_target else revision.failure
+    lasting = failure_of(snapshot, revision)
+    failure = _failure(revision, snapshot, now) if is_target else lasting
     if view is None or isinstance(view, Unreachable):
         phase = _phase_unseen(revision, snapshot, is_target, failure)
         return Standing(revision, phase, known=False, failure=_if_failed(phase, failure))
@@ -97,9 +111,9 @@ def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: dat
     elif routed and not target_active and not snapshot.agent.deleting:
         phase = Phase.ACTIVE
     elif load.counts.total:
-        phase = Phase.DRAINING
+        phase = Phase.DRAINING if revision.replicas else Phase.DORMANT
     else:
-        phase = Phase.FAILED if revision.failure else Phase.DRAINED
+        phase = Phase.FAILED if lasting else Phase.DRAINED
     return Standing(
         revision, phase, True, deployment, load, routed, failure=_if_failed(phase, failure)
     )
@@ -124,7 +138,7 @@ def _phase_unseen(
 ) -> Phase:
     """While Restate can't be asked, what was last seen of it is still the best guess."""
     last = last_phase(snapshot, revision.name)
-    if last in {Phase.ACTIVE, Phase.DRAINING, Phase.DRAINED}:
+    if last in {Phase.ACTIVE, Phase.DRAINING, Phase.DORMANT, Phase.DRAINED}:
         return Phase.DRAINING if last is Phase.ACTIVE and snapshot.agent.deleting else last
     if is_target:
         return _phase_of_candidate(revision, failure)
@@ -140,8 +154,8 @@ def last_phase(snapshot: Snapshot, name: str) -> Phase | None:
 
 
 def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure | None:
-    if revision.failure:
-        return revision.failure
+    if lasting := failure_of(snapshot, revision):
+        return lasting
     deadline = timedelta(seconds=snapshot.agent.spec.rollout.progress_deadline_seconds)
     # Once registered it was active: coming back to it is no first start, and has no deadline.
     if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:

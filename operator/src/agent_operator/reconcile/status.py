@@ -46,6 +46,7 @@ def build(
         ready_replicas=target.revision.ready if target else 0,
         selector=manifests.selector_text(snapshot.wanted.name),
         draining_revisions=len(draining),
+        dormant_revisions=sum(s.phase is Phase.DORMANT for s in draining),
         draining_invocations=sum(s.load.counts.total for s in draining if s.load),
         revisions=[
             _revision(s, snapshot)
@@ -86,7 +87,7 @@ def _candidate(snapshot: Snapshot, target: Standing | None) -> str | None:
 
 
 def _drains(standing: Standing, snapshot: Snapshot) -> bool:
-    if standing.phase is Phase.DRAINING:
+    if standing.phase in {Phase.DRAINING, Phase.DORMANT}:
         return True
     return snapshot.agent.deleting and not standing.unneeded
 
@@ -101,7 +102,7 @@ def _revision(standing: Standing, snapshot: Snapshot) -> RevisionStatus:
         deployment_id=standing.deployment.id if standing.deployment else revision.deployment_id,
         pods=PodCounts(desired=revision.replicas, ready=revision.ready),
         invocations=standing.load.counts if standing.load else None,
-        oldest=standing.load.oldest if standing.load and standing.phase is Phase.DRAINING else None,
+        oldest=standing.load.oldest if standing.load and _drains(standing, snapshot) else None,
         created=rfc3339(revision.created),
         reason=reason,
         message=message,

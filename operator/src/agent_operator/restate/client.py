@@ -6,6 +6,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 ``force=true``.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -15,6 +16,8 @@ import httpx
 
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.restate.view import Deployment, Load, Service
+
+Row = Mapping[str, Any]
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
 # Discovery of a pod that has just come up may take long: Restate itself gives up before this.
@@ -39,6 +42,20 @@ from sys_invocation i left join sys_service s on s.name = i.target_service_name
 where i.status != 'completed'
 group by 1, 2
 """
+# Paused since nothing answered at the deployment's address (RT0010): a paused invocation keeps no
+# failure of its own, but its journal's events do.
+STRANDED_SQL: Final = """
+select i.id as id, i.pinned_deployment_id as deployment
+from sys_invocation i join sys_journal_events e on e.id = i.id
+where i.status = 'paused' and i.pinned_deployment_id is not null and e.event_type = 'Paused'
+group by 1, 2
+having last_value(e.event_json order by e.appended_at) like '%"RT0010"%'
+"""
+BACKING_OFF_SQL: Final = """
+select id, pinned_deployment_id as deployment from sys_invocation
+where status = 'backing-off' and pinned_deployment_id is not null
+"""
+BATCH: Final = 1000
 _FIELDS: Final = {
     "running": "running",
     "suspended": "suspended",
@@ -56,11 +73,11 @@ class DiscoveryError(Exception):
 
 
 class RegistrationRefusedError(Exception):
-    """Restate will not have this deployment; trying again won't help."""
+    """Restate, or a check of ours, will not have this deployment; trying again won't help."""
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(self, message: str, reason: str = "RegistrationRefused") -> None:
         super().__init__(message)
-        self.code = code
+        self.reason = reason
 
 
 class RestateClient:
@@ -95,42 +112,70 @@ class RestateClient:
     async def services(self) -> tuple[Service, ...]:
         """All services, each with the deployment that its new invocations go to."""
         answer = await self._ask("GET", "/services")
-        return tuple(
-            Service(row["name"], row["deployment_id"], bool(row["public"]))
-            for row in answer["services"]
-        )
+        return tuple(_service(row) for row in answer["services"])
 
     async def loads(self) -> dict[str, Load]:
         """What needs each deployment, by its id."""
-        rows = (await self._ask("POST", "/query", json={"query": LOADS_SQL}))["rows"]
-        by_deployment: dict[str, list[Mapping[str, Any]]] = {}
+        rows = [row for row in await self._query(LOADS_SQL) if row.get("deployment")]
+        paused = any(row["status"] == "paused" for row in rows)
+        stranded = Counter(row["deployment"] for row in await self._stranded()) if paused else {}
+        by_deployment: dict[str, list[Row]] = {}
         for row in rows:
-            if deployment := row.get("deployment"):
-                by_deployment.setdefault(deployment, []).append(row)
-        return {deployment: _load(some) for deployment, some in by_deployment.items()}
+            by_deployment.setdefault(row["deployment"], []).append(row)
+        return {
+            deployment: _load(some, stranded.get(deployment, 0))
+            for deployment, some in by_deployment.items()
+        }
+
+    async def _stranded(self) -> list[Row]:
+        return await self._query(STRANDED_SQL)
+
+    async def _query(self, sql: str) -> list[Row]:
+        return list((await self._ask("POST", "/query", json={"query": sql}))["rows"])
+
+    async def discover(
+        self, uri: str, *, again: bool = False, allow_breaking: bool = False
+    ) -> tuple[Service, ...]:
+        """What a registration would bring, by a dry run: nothing changes.
+
+        Raises as ``register``.
+        """
+        answer = await self._post_deployment(uri, {}, again or allow_breaking, dry_run=True)
+        return tuple(_service(row) for row in answer["services"])
 
     async def register(
-        self, uri: str, metadata: Mapping[str, str], *, again: bool = False, dry_run: bool = False
+        self,
+        uri: str,
+        metadata: Mapping[str, str],
+        *,
+        again: bool = False,
+        allow_breaking: bool = False,
     ) -> Deployment:
         """Discover an endpoint, register it, and give all its services' new invocations to it.
 
-        ``again`` is for an address that is registered already, to take the routes back. With
-        ``dry_run`` nothing changes; the answer tells which services it would bring.
+        ``again`` is for an address that is registered already, to take the routes back.
+        ``allow_breaking`` lets a service change its type.
 
         Raises:
             DiscoveryError: the endpoint can't be reached or doesn't answer as an SDK does.
             RegistrationRefusedError: Restate refuses it (a changed service type, say).
             RestateUnavailableError: Restate itself didn't answer.
         """
-        body = {"uri": uri, "metadata": dict(metadata), "force": again, "dry_run": dry_run}
+        answer = await self._post_deployment(uri, metadata, again or allow_breaking, dry_run=False)
+        return _deployment({"uri": uri, "metadata": metadata, **answer})
+
+    async def _post_deployment(
+        self, uri: str, metadata: Mapping[str, str], force: bool, *, dry_run: bool
+    ) -> dict[str, Any]:
+        body = {"uri": uri, "metadata": dict(metadata), "force": force, "dry_run": dry_run}
         response = await self._send("POST", "/deployments", json=body, timeout=REGISTER_TIMEOUT)
         if response.is_success:
-            return _deployment({"uri": uri, "metadata": metadata, **self._json(response)})
+            return self._json(response)
         code, message = _error(response)
         if response.status_code in {408, 425, 429}:
             raise RestateUnavailableError(f"{self.url} answered {response.status_code}: {message}")
         if response.is_client_error:
-            raise RegistrationRefusedError(message, code)
+            raise RegistrationRefusedError(message)
         if code.startswith("META"):
             raise DiscoveryError(message)
         raise RestateUnavailableError(f"{self.url} answered {response.status_code}: {message}")
@@ -142,6 +187,23 @@ class RestateClient:
         )
         if response.status_code != httpx.codes.NOT_FOUND:
             self._checked(response)
+
+    async def resume_waiting(self, deployment_id: str) -> int:
+        """Try at once what is pinned to a deployment and waits for its next try.
+
+        Paused ones are included if they are so because nothing answered at the deployment's
+        address, as happens when nobody woke it for hours: nobody else would ever resume them.
+
+        Returns:
+            How many invocations go on.
+        """
+        rows = await self._query(BACKING_OFF_SQL) + await self._stranded()
+        ids = [row["id"] for row in rows if row["deployment"] == deployment_id]
+        for start in range(0, len(ids), BATCH):
+            body = {"invocation_ids": ids[start : start + BATCH]}
+            path = "/internal/invocations_batch_operations/resume"
+            self._checked(await self._send("POST", path, json=body))
+        return len(ids)
 
     async def set_public(self, service: str, *, public: bool) -> None:
         """Let the ingress take new invocations of a service, or not; a missing one is fine."""
@@ -190,7 +252,17 @@ def _deployment(row: Mapping[str, Any]) -> Deployment:
     )
 
 
-def _load(rows: list[Mapping[str, Any]]) -> Load:
+def _service(row: Row) -> Service:
+    return Service(
+        name=row["name"],
+        deployment_id=row["deployment_id"],
+        public=bool(row["public"]),
+        type=row["ty"],
+        handlers={handler["name"]: handler.get("ty") or "" for handler in row["handlers"]},
+    )
+
+
+def _load(rows: list[Row], stranded: int) -> Load:
     counts: dict[str, int] = {}
     for row in rows:
         field = _FIELDS.get(row["status"], "waiting")
@@ -199,6 +271,7 @@ def _load(rows: list[Mapping[str, Any]]) -> Load:
     return Load(
         counts=InvocationCounts(**counts),
         oldest=OldestInvocation(id=first["id"], target=first["target"], since=first["since"]),
+        stranded=stranded,
     )
 
 

@@ -18,19 +18,34 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Service:
-    """A service: where its new invocations go, and whether the ingress takes any."""
+    """A service: where its new invocations go, and whether the ingress takes any.
+
+    ``type`` and the handlers' types are Restate's own words (VirtualObject, Exclusive, ...); a
+    plain service's handlers have none.
+    """
 
     name: str
     deployment_id: str
     public: bool = True
+    type: str = "VirtualObject"
+    handlers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Load:
-    """Invocations, not completed, that need one deployment."""
+    """Invocations, not completed, that need one deployment.
+
+    ``stranded``: how many of the paused ones are so because no pod answered.
+    """
 
     counts: InvocationCounts = field(default_factory=InvocationCounts)
     oldest: OldestInvocation | None = None
+    stranded: int = 0
+
+    @property
+    def wants_pods(self) -> bool:
+        """Whether any of them would go on if there were pods."""
+        return self.counts.awake + self.stranded > 0
 
 
 @dataclass(frozen=True)
