@@ -62,6 +62,27 @@ async def test_two_agents_never_fight_over_a_service(world: World) -> None:
     assert answer["revision"] == first
 
 
+async def test_a_candidate_that_lacks_what_callers_use(world: World) -> None:
+    first = await world.started(V1)
+    fewer: dict[str, Any] = {"args": ["agent_service.agents.weather:agent"]}
+    world.apply(V1, **fewer)
+    await world.until(
+        lambda: world.condition("Progressing").get("reason") == "BreakingChanges", "the refusal"
+    )
+    assert "service ClaimAgent is missing" in world.condition("Progressing")["message"]
+    assert (await world.weather("a"))["revision"] == first
+    await world.until(
+        lambda: sum(r["spec"]["replicas"] for r in world.replica_sets()) == 1, "its pods to go"
+    )
+
+    world.apply(V1, **fewer, rollout={"breakingChanges": "Allow"})
+    await world.until(
+        lambda: world.condition("Progressing").get("reason") == "RolledOut", "it to be allowed"
+    )
+    assert (await world.weather("a"))["revision"] != first
+    await world.gone(first)
+
+
 async def test_a_restate_that_is_away(world: World) -> None:
     first = await world.started(V1)
     invocation, approval = await world.claim("a")

@@ -179,6 +179,7 @@ async def test_what_woke_while_there_were_no_pods_goes_on_at_once(
     await answer_awakeable(server, client)
     view = await until(client, lambda v: getattr(v.load(one.id).counts, state) == 1)
     assert view.load(one.id).counts.total == 1
+    assert view.load(one.id).wants_pods
     async with serving(claims, port=port):
         assert await client.resume_waiting(one.id) == 1
         await until(client, lambda v: not v.load(one.id).counts.total)
@@ -196,3 +197,14 @@ async def answer_awakeable(server: RestateServer, client: RestateClient) -> None
             f"{server.ingress_url}/restate/awakeables/{awakeable}/resolve", json="yes"
         )
         done.raise_for_status()
+
+
+async def test_what_is_paused_tells_why(server: RestateServer, client: RestateClient) -> None:
+    async with serving(keyed("Claims", attempts=1)) as uri:
+        one = await client.register(uri, OWNER)
+        await send(server, "Claims/a/fail")
+        view = await until(client, lambda v: v.load(one.id).counts.paused == 1)
+        (stuck,) = view.load(one.id).stuck
+        assert (stuck.target, stuck.paused, stuck.unanswered) == ("Claims/a/fail", True, False)
+        assert "not this time" in stuck.error
+        assert not view.load(one.id).wants_pods

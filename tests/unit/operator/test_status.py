@@ -1,5 +1,6 @@
 """What people see."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from agent_operator.api import AgentDeploymentStatus, Condition, Phase
 from agent_operator.reconcile import events
 from agent_operator.reconcile.plan import plan
 from agent_operator.reconcile.snapshot import Failure, Snapshot
-from agent_operator.restate.view import Deployment, Unreachable
+from agent_operator.restate.view import Deployment, StuckInvocation, Unreachable
 from tests.unit.operator.build import (
     NOW,
     SERVICE,
@@ -172,3 +173,31 @@ def test_a_late_candidate_names_what_holds_it() -> None:
     progressing = condition(given, "Progressing")
     assert (progressing.status, progressing.reason) == ("False", "ProgressDeadlineExceeded")
     assert "exit code 1" in progressing.message
+
+
+def stuck(*, paused: bool = True, unanswered: bool = False) -> Snapshot:
+    found = StuckInvocation("inv_9", "ClaimAgent/a/turn", paused, unanswered, "no such table")
+    old = replace(load(paused=1), stuck=(found,))
+    return upgrading(restate=view(*BOTH, loads={V1: old}))
+
+
+def test_what_is_stuck_is_told_with_its_error() -> None:
+    told = condition(stuck(), "Stuck")
+    assert (told.status, told.reason) == ("True", "InvocationsPaused")
+    for words in ("inv_9", "ClaimAgent/a/turn", "no such table", revision(V1).name):
+        assert words in told.message
+    assert condition(stuck(paused=False), "Stuck").reason == "InvocationsKeepFailing"
+    assert condition(upgrading(), "Stuck").status == "False"
+
+
+def test_without_pods_no_answer_is_no_wonder() -> None:
+    given = stuck(paused=False, unanswered=True)
+    assert condition(given, "Stuck").status == "True"
+    asleep = replace(given, revisions=(revision(V1, replicas=0, ready=0), revision(V2)))
+    assert condition(asleep, "Stuck").status == "False"
+
+
+def test_getting_stuck_is_told_once() -> None:
+    before, after = seen(upgrading()), seen(stuck())
+    assert "InvocationsPaused" in [e.reason for e in events.between(before, after)]
+    assert events.between(after, after) == []

@@ -129,7 +129,7 @@ class AgentDeploymentStatus(ApiModel):
     )
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Ready, Progressing, Draining, RestateReachable.",
+        description="Ready, Progressing, Draining, Stuck, RestateReachable.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
-from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE
+from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE, STUCK
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list
     return [
         *_revisions(before, after),
         *_restate(before, after),
+        *_stuck(before, after),
         *_deletion(before, after),
     ]
 
@@ -66,6 +67,12 @@ def _restate(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Ite
         yield Event("Warning", "RestateUnreachable", new.message)
     elif old:
         yield Event("Normal", "RestateReachable", new.message)
+
+
+def _stuck(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old, new = _condition(before, STUCK), _condition(after, STUCK)
+    if new and new.status == "True" and (not old or old.status != "True"):
+        yield Event("Warning", new.reason, new.message)
 
 
 def _deletion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:

@@ -20,7 +20,11 @@ Truth = Literal["True", "False", "Unknown"]
 READY: Final = "Ready"
 PROGRESSING: Final = "Progressing"
 DRAINING: Final = "Draining"
+STUCK: Final = "Stuck"
 RESTATE_REACHABLE: Final = "RestateReachable"
+
+# Enough to know an error by; a trace of it is in Restate.
+ERROR_LENGTH: Final = 300
 
 
 def build(
@@ -35,6 +39,7 @@ def build(
         _ready(snapshot, active),
         _progressing(snapshot, target, draining),
         _draining(snapshot, draining),
+        _stuck(standings),
         _restate_reachable(snapshot),
     ]
     return AgentDeploymentStatus(
@@ -248,6 +253,31 @@ def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
         parts.append(text)
     reason = "DeletionWaitsForInvocations" if snapshot.agent.deleting else "InvocationsInFlight"
     return _condition(DRAINING, "True", reason, "; ".join(parts))
+
+
+def _stuck(standings: Sequence[Standing]) -> Condition:
+    """Invocations that don't get on by themselves. Without pods to answer, that is no wonder."""
+    found = [
+        (standing.revision.name, stuck)
+        for standing in standings
+        if standing.load
+        for stuck in standing.load.stuck
+        if standing.revision.ready or not stuck.unanswered
+    ]
+    if not found:
+        return _condition(
+            STUCK, "False", "NothingStuck", "no invocation is paused or keeps failing"
+        )
+    name, oldest = found[0]
+    paused = sum(stuck.paused for _, stuck in found)
+    error = f", last error: {oldest.error[:ERROR_LENGTH]}" if oldest.error else ""
+    return _condition(
+        STUCK,
+        "True",
+        "InvocationsPaused" if paused else "InvocationsKeepFailing",
+        f"{paused} paused, {len(found) - paused} failing for long; the oldest is {oldest.target}"
+        f" ({oldest.id}) on {name}{error}. Mend the cause, then resume or kill it in Restate",
+    )
 
 
 def _restate_reachable(snapshot: Snapshot) -> Condition:

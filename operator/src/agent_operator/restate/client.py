@@ -6,7 +6,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 ``force=true``.
 """
 
-from collections import Counter
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import httpx
 
 from agent_operator.api.status import InvocationCounts, OldestInvocation
-from agent_operator.restate.view import Deployment, Load, Service
+from agent_operator.restate.view import Deployment, Load, Service, StuckInvocation
 
 Row = Mapping[str, Any]
 
@@ -42,20 +42,27 @@ from sys_invocation i left join sys_service s on s.name = i.target_service_name
 where i.status != 'completed'
 group by 1, 2
 """
-# Paused since nothing answered at the deployment's address (RT0010): a paused invocation keeps no
-# failure of its own, but its journal's events do.
-STRANDED_SQL: Final = """
-select i.id as id, i.pinned_deployment_id as deployment
-from sys_invocation i join sys_journal_events e on e.id = i.id
-where i.status = 'paused' and i.pinned_deployment_id is not null and e.event_type = 'Paused'
-group by 1, 2
-having last_value(e.event_json order by e.appended_at) like '%"RT0010"%'
+# A paused invocation keeps no failure of its own, but its journal's events do.
+STUCK_SQL: Final = """
+select i.id as id, i.target as target, i.status as status, i.created_at as since,
+  coalesce(i.pinned_deployment_id, i.last_attempt_deployment_id) as deployment,
+  i.last_failure as failure, i.last_failure_error_code as code,
+  last_value(e.event_json order by e.appended_at) as event
+from sys_invocation i
+  left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
+where i.status = 'paused' or (i.status = 'backing-off' and i.retry_count >= 10)
+group by 1, 2, 3, 4, 5, 6, 7
+order by since
+limit 1000
 """
+# Restate's code for "nothing answers at the deployment's address".
+UNANSWERED: Final = "RT0010"
 BACKING_OFF_SQL: Final = """
 select id, pinned_deployment_id as deployment from sys_invocation
 where status = 'backing-off' and pinned_deployment_id is not null
 """
 BATCH: Final = 1000
+_MAY_BE_STUCK: Final = frozenset({"paused", "backing-off"})
 _FIELDS: Final = {
     "running": "running",
     "suspended": "suspended",
@@ -117,18 +124,20 @@ class RestateClient:
     async def loads(self) -> dict[str, Load]:
         """What needs each deployment, by its id."""
         rows = [row for row in await self._query(LOADS_SQL) if row.get("deployment")]
-        paused = any(row["status"] == "paused" for row in rows)
-        stranded = Counter(row["deployment"] for row in await self._stranded()) if paused else {}
+        stuck = await self._stuck() if any(row["status"] in _MAY_BE_STUCK for row in rows) else {}
         by_deployment: dict[str, list[Row]] = {}
         for row in rows:
             by_deployment.setdefault(row["deployment"], []).append(row)
         return {
-            deployment: _load(some, stranded.get(deployment, 0))
+            deployment: _load(some, tuple(stuck.get(deployment, ())))
             for deployment, some in by_deployment.items()
         }
 
-    async def _stranded(self) -> list[Row]:
-        return await self._query(STRANDED_SQL)
+    async def _stuck(self) -> dict[str, list[StuckInvocation]]:
+        found: dict[str, list[StuckInvocation]] = {}
+        for row in await self._query(STUCK_SQL):
+            found.setdefault(row.get("deployment", ""), []).append(_stuck(row))
+        return found
 
     async def _query(self, sql: str) -> list[Row]:
         return list((await self._ask("POST", "/query", json={"query": sql}))["rows"])
@@ -197,8 +206,10 @@ class RestateClient:
         Returns:
             How many invocations go on.
         """
-        rows = await self._query(BACKING_OFF_SQL) + await self._stranded()
+        rows = await self._query(BACKING_OFF_SQL)
+        stuck = (await self._stuck()).get(deployment_id, [])
         ids = [row["id"] for row in rows if row["deployment"] == deployment_id]
+        ids += [found.id for found in stuck if found.paused and found.unanswered]
         for start in range(0, len(ids), BATCH):
             body = {"invocation_ids": ids[start : start + BATCH]}
             path = "/internal/invocations_batch_operations/resume"
@@ -262,7 +273,16 @@ def _service(row: Row) -> Service:
     )
 
 
-def _load(rows: list[Row], stranded: int) -> Load:
+def _stuck(row: Row) -> StuckInvocation:
+    paused = row["status"] == "paused"
+    error, code = row.get("failure", ""), row.get("code", "")
+    if paused:
+        last = json.loads(row.get("event") or "{}").get("last_failure") or {}
+        error, code = last.get("error_message", ""), last.get("restate_doc_error_code", "")
+    return StuckInvocation(row["id"], row["target"], paused, code == UNANSWERED, error)
+
+
+def _load(rows: list[Row], stuck: tuple[StuckInvocation, ...]) -> Load:
     counts: dict[str, int] = {}
     for row in rows:
         field = _FIELDS.get(row["status"], "waiting")
@@ -271,7 +291,7 @@ def _load(rows: list[Row], stranded: int) -> Load:
     return Load(
         counts=InvocationCounts(**counts),
         oldest=OldestInvocation(id=first["id"], target=first["target"], since=first["since"]),
-        stranded=stranded,
+        stuck=stuck,
     )
 
 

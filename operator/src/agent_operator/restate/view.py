@@ -32,20 +32,32 @@ class Service:
 
 
 @dataclass(frozen=True)
+class StuckInvocation:
+    """An invocation that does not get on. ``unanswered``: because nothing serves its deployment."""
+
+    id: str
+    target: str
+    paused: bool
+    unanswered: bool
+    error: str
+
+
+@dataclass(frozen=True)
 class Load:
     """Invocations, not completed, that need one deployment.
 
-    ``stranded``: how many of the paused ones are so because no pod answered.
+    ``stuck`` are those that are paused or have failed for long, the oldest first.
     """
 
     counts: InvocationCounts = field(default_factory=InvocationCounts)
     oldest: OldestInvocation | None = None
-    stranded: int = 0
+    stuck: tuple[StuckInvocation, ...] = ()
 
     @property
     def wants_pods(self) -> bool:
         """Whether any of them would go on if there were pods."""
-        return self.counts.awake + self.stranded > 0
+        stranded = any(found.paused and found.unanswered for found in self.stuck)
+        return self.counts.awake > 0 or stranded
 
 
 @dataclass(frozen=True)
