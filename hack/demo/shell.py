@@ -6,6 +6,7 @@ import os
 import re
 import selectors
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +73,10 @@ def forward(namespace: str, target: str, port: int) -> Iterator[str]:
     if process.stdout is None:  # pragma: no cover - asked for with PIPE
         raise AssertionError("a piped process has a stdout")
     try:
-        yield f"http://127.0.0.1:{_local_port(process.stdout, target)}"
+        port = _local_port(process.stdout, target)
+        # It tells each connection: unread, the pipe would fill up and stop it.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()

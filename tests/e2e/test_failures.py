@@ -54,12 +54,18 @@ async def test_two_agents_never_fight_over_a_service(world: World) -> None:
     first = await world.started(V1)
     world.apply(V2, name="rival")
     await world.until(
-        lambda: world.condition("Progressing", "rival").get("reason") == "RegistrationRefused",
-        "the rival to be refused",
+        lambda: world.condition("Progressing", "rival").get("reason") == "ServiceTaken",
+        "the rival to be told",
     )
     assert f"{world.namespace}/assistant" in world.condition("Progressing", "rival")["message"]
     answer = await world.weather("a")
     assert answer["revision"] == first
+
+    # It is no final word: the rival comes up once the other has gone.
+    world.kubectl("delete", "agd", "assistant", "--timeout=60s")
+    await world.until(
+        lambda: world.condition("Ready", "rival").get("status") == "True", "the rival to serve"
+    )
 
 
 async def test_a_candidate_that_lacks_what_callers_use(world: World) -> None:

@@ -19,6 +19,8 @@ from agent_operator.settings import Settings
 log = logging.getLogger(__name__)
 
 NOT_YET_SECONDS: Final = 2.0
+# What a list answers where the namespace is gone, and the Role in it with it.
+GONE: Final = frozenset({403, 404})
 
 
 async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
@@ -44,45 +46,71 @@ class _State:
 async def _work(
     settings: Settings, stop: asyncio.Event, kube: Kube, store: Store, loop: Loop, state: _State
 ) -> None:
-    await _first_list(settings, kube, store, state)
+    served = await _first_list(settings, kube, store, state)
     for key in store.names(AGENT_DEPLOYMENTS):
         loop.wake(key)
     registry = kopf.OperatorRegistry()
     handlers.register(registry, store, loop.wake, stop.set)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_resync_for_ever(settings, kube, store, loop))
+        group.create_task(_resync_for_ever(settings, kube, store, loop, served, stop))
         group.create_task(
             kopf.operator(
                 registry=registry,
                 settings=handlers.settings(),
-                namespaces=settings.namespaces,
-                clusterwide=not settings.namespaces,
+                namespaces=[name for name in served if name],
+                clusterwide=None in served,
                 standalone=True,
                 stop_flag=stop,
             )
         )
 
 
-async def _first_list(settings: Settings, kube: Kube, store: Store, state: _State) -> None:
-    """Wait until the API server serves AgentDeployments, and lets us see them."""
+async def _first_list(
+    settings: Settings, kube: Kube, store: Store, state: _State
+) -> set[str | None]:
+    """Wait until the API server serves AgentDeployments and lets us see them; answers where."""
     while True:
         try:
-            await resync(store, kube, settings.namespaces)
+            if served := await _list_all(settings, kube, store):
+                state.not_ready = None
+                return served
+            state.not_ready = "none of the namespaces in WATCH_NAMESPACES may be listed"
         except KubeError as error:
             state.not_ready = f"can't list what the operator works on: {error}"
-            log.warning("%s; is the CRD installed?", state.not_ready)
-            await asyncio.sleep(NOT_YET_SECONDS)
+        log.warning("%s; is the CRD installed?", state.not_ready)
+        await asyncio.sleep(NOT_YET_SECONDS)
+
+
+async def _list_all(settings: Settings, kube: Kube, store: Store) -> set[str | None]:
+    """List each namespace, or all at once (``None``); a deleted one must not stop the others."""
+    served: set[str | None] = set()
+    for namespace in settings.namespaces or (None,):
+        try:
+            await resync(store, kube, namespace)
+        except KubeError as error:
+            if namespace is None or error.status not in GONE:
+                raise
+            log.warning("namespace %s is left out: %s", namespace, error)
         else:
-            state.not_ready = None
-            return
+            served.add(namespace)
+    return served
 
 
-async def _resync_for_ever(settings: Settings, kube: Kube, store: Store, loop: Loop) -> None:
+async def _resync_for_ever(
+    settings: Settings,
+    kube: Kube,
+    store: Store,
+    loop: Loop,
+    served: set[str | None],
+    stop: asyncio.Event,
+) -> None:
     while True:
         await asyncio.sleep(settings.resync_seconds)
         before = store.names(AGENT_DEPLOYMENTS)
         try:
-            await resync(store, kube, settings.namespaces)
+            if await _list_all(settings, kube, store) != served:
+                log.warning("the namespaces to watch have changed: starting anew")
+                stop.set()
         except KubeError as error:
             log.warning("can't compare with a full list: %s", error)
         for key in before | store.names(AGENT_DEPLOYMENTS):

@@ -1,11 +1,14 @@
 """The operator's own settings, from its environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+
+from agent_operator.api.spec import ADDRESS_PATTERN
 
 DEFAULT_ADMIN_URL: Final = "http://restate:9070"
+ADDRESS: Final = re.compile(ADDRESS_PATTERN)
 
 
 class SettingsError(ValueError):
@@ -48,9 +51,12 @@ class Settings:
 
 
 def _address(name: str, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"{name} is {value!r}; give an address such as {DEFAULT_ADMIN_URL}")
+    if not ADDRESS.fullmatch(value):
+        # Not shown: what is wrong with it may be a password.
+        raise SettingsError(
+            f"{name} is no plain http or https address (without user, query or fragment);"
+            f" give one such as {DEFAULT_ADMIN_URL}"
+        )
     return value.rstrip("/")
 
 

@@ -93,8 +93,11 @@ def test_a_full_spec_is_taken_with_its_defaults(kubectl: kube.Kubectl) -> None:
     taken = kubectl.get("agd", "a" * 52)
     assert taken is not None
     assert taken["spec"]["replicas"] == 1
-    assert taken["spec"]["drain"] == {"delay": "10s"}
-    assert taken["spec"]["rollout"] == {"progressDeadlineSeconds": 600}
+    assert taken["spec"]["drain"] == {"delay": "10s", "idle": "ScaleToZero", "quiet": "30s"}
+    assert taken["spec"]["rollout"] == {
+        "progressDeadlineSeconds": 600,
+        "breakingChanges": "Refuse",
+    }
 
 
 def test_scale_and_short_name(kubectl: kube.Kubectl) -> None:

@@ -10,7 +10,8 @@ import pytest
 from agent_operator.kube.client import Kube
 from agent_operator.kube.store import Store
 from agent_operator.reconcile.actions import RemoveRevision
-from agent_operator.reconcile.apply import Applier, NotNowError
+from agent_operator.reconcile.apply import Applier
+from agent_operator.reconcile.errors import NotNowError
 from agent_operator.restate.observer import RestateObserver
 from hack.restate import RestateServer
 from tests.integration.operator.endpoint import keyed, serving

@@ -181,7 +181,7 @@ async def test_what_woke_while_there_were_no_pods_goes_on_at_once(
     assert view.load(one.id).counts.total == 1
     assert view.load(one.id).wants_pods
     async with serving(claims, port=port):
-        assert await client.resume_waiting(one.id) == 1
+        assert await client.resume_unanswered(one.id) == 1
         await until(client, lambda v: not v.load(one.id).counts.total)
 
 

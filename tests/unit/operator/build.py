@@ -93,12 +93,12 @@ def snapshot(
     owner: AgentDeployment,
     *revisions: Revision,
     restate: RestateView | Unreachable | None = None,
-    setbacks: Mapping[str, Setback] | None = None,
+    setback: Setback | None = None,
 ) -> Snapshot:
     return Snapshot(
         agent=owner,
         wanted=wanted(owner, SETTINGS),
         revisions=revisions,
         restates={URL: restate or view()},
-        setbacks=setbacks or {},
+        setback=setback,
     )

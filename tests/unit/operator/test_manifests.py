@@ -6,6 +6,8 @@ from agent_operator.api import names
 from agent_operator.reconcile import manifests
 from tests.unit.operator.build import agent, wish
 
+SERVICE = manifests.service(agent(), wish().name, 9080)
+
 
 def container(**spec: Any) -> dict[str, Any]:
     made = manifests.replica_set(agent(**spec), wish(**spec))
@@ -72,14 +74,20 @@ def test_what_the_user_gives_is_passed_on() -> None:
 
 def test_the_garbage_collector_has_no_say() -> None:
     """An owner reference would let a foreground deletion take the pods of waiting turns away."""
-    for made in (manifests.replica_set(agent(), wish()), manifests.service(agent(), wish())):
+    for made in (
+        manifests.replica_set(agent(), wish()),
+        manifests.service(agent(), wish().name, 9080),
+    ):
         assert "ownerReferences" not in made["metadata"]
         assert made["metadata"]["labels"][names.MANAGED_BY_LABEL] == names.MANAGER
         assert made["metadata"]["labels"][names.AGENT_LABEL] == "claims"
 
 
 def test_the_service_finds_this_revisions_pods_only() -> None:
-    made, found = manifests.replica_set(agent(), wish()), manifests.service(agent(), wish())
+    made, found = (
+        manifests.replica_set(agent(), wish()),
+        manifests.service(agent(), wish().name, 9080),
+    )
     labels = made["spec"]["template"]["metadata"]["labels"]
     assert found["spec"]["selector"].items() <= labels.items()
     assert found["spec"]["selector"] == {names.REVISION_LABEL: wish().name}

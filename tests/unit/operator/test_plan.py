@@ -8,7 +8,7 @@ import pytest
 from agent_operator.api import Phase
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.plan import plan
-from agent_operator.reconcile.snapshot import Failure, Setback, Snapshot
+from agent_operator.reconcile.snapshot import Failure, Snapshot
 from agent_operator.restate.view import Deployment, Unreachable
 from tests.unit.operator.build import (
     NOW,
@@ -29,6 +29,7 @@ AWAY = Unreachable(URL, "http://restate.test:9070 can't be reached: connection r
 BOTH = (registered(V1), registered(V2))
 LONG_IDLE = NOW - timedelta(minutes=1)
 REFUSED = fresh(V2, failure=Failure("RegistrationRefused", "META0006"))
+OVERCOME = revision(V1, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
 BREAKS = fresh(V2, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
 
 
@@ -113,7 +114,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
             revision(V2),
             restate=view(*BOTH, loads={V1: load(suspended=1)}),
         ),
-        [do.MarkQuiet(revision(V1), NOW)],
+        [do.mark_quiet(revision(V1), NOW)],
     ),
     "after the quiet time its pods go, and it stays registered": (
         snapshot(
@@ -140,7 +141,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
             revision(V2),
             restate=view(*BOTH, loads={V1: load(suspended=9, backing_off=1)}),
         ),
-        [do.MarkQuiet(revision(V1, quiet_since=LONG_IDLE), None)],
+        [do.mark_quiet(revision(V1, quiet_since=LONG_IDLE), None)],
     ),
     "asleep, nothing is done": (
         snapshot(
@@ -210,7 +211,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
     ),
     "an unneeded old revision is first marked": (
         snapshot(agent(V2), revision(V1), revision(V2), restate=view(*BOTH)),
-        [do.MarkIdle(revision(V1), NOW)],
+        [do.mark_idle(revision(V1), NOW)],
     ),
     "an unneeded old revision goes at once where no delay is asked for": (
         snapshot(agent(V2, drain={"delay": "0s"}), revision(V1), revision(V2), restate=view(*BOTH)),
@@ -227,7 +228,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
             revision(V2),
             restate=view(*BOTH, loads={V1: load(running=1)}),
         ),
-        [do.MarkIdle(revision(V1, idle_since=LONG_IDLE), None)],
+        [do.mark_idle(revision(V1, idle_since=LONG_IDLE), None)],
     ),
     "pinned work keeps a revision that Restate no longer lists": (
         snapshot(
@@ -287,13 +288,61 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
         snapshot(agent(V2), revision(V1, idle_since=LONG_IDLE), revision(V2), restate=AWAY),
         [],
     ),
-    "a setback holds the next attempt back": (
+    "an accepted registration whose answer was lost is put on record": (
+        snapshot(agent(), fresh(V1, registering=True), restate=view(registered())),
+        [do.record_deployment(fresh(V1, registering=True), "dp_claims:1")],
+    ),
+    "a failure that was overcome is cleared": (
+        snapshot(agent(), OVERCOME, restate=view(registered())),
+        [do.clear_failure(OVERCOME)],
+    ),
+    "an active revision never loses its pods to an old failure": (
+        snapshot(agent(), replace(OVERCOME, failure=REFUSED.failure), restate=view(registered())),
+        [do.clear_failure(replace(OVERCOME, failure=REFUSED.failure))],
+    ),
+    "going back is refused: the old revision keeps the pods that its turns need": (
         snapshot(
-            agent(),
-            fresh(V1),
-            setbacks={wish().name: Setback("DiscoveryFailed", "x", NOW + timedelta(seconds=5))},
+            agent(V1),
+            revision(V1, failure=REFUSED.failure),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
         ),
         [],
+    ),
+    "a lost registration and a candidate that isn't up: the one that served is kept and restored": (
+        snapshot(
+            agent(V2, status={"activeRevision": revision(V1).name}),
+            revision(V1),
+            fresh(V2, ready=0),
+        ),
+        [do.RegisterRevision(revision(V1))],
+    ),
+    "replicas are asked of the active revision while the candidate isn't up": (
+        snapshot(
+            agent(V2, replicas=5),
+            revision(V1),
+            fresh(V2, replicas=5, ready=0),
+            restate=view(registered(V1)),
+        ),
+        [do.ScaleRevision(revision(V1), 5)],
+    ),
+    "a draining revision that lost its Service gets it back": (
+        snapshot(
+            agent(V2),
+            revision(V1, has_service=False),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [do.RestoreService(revision(V1, has_service=False))],
+    ),
+    "a failure of an earlier time is cleared when something else is wanted": (
+        snapshot(
+            agent(V2),
+            revision(V1, failure=REFUSED.failure),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [do.clear_failure(revision(V1, failure=REFUSED.failure))],
     ),
     "a registration whose revision is gone is forgotten": (
         snapshot(agent(V2), revision(V2), restate=view(*BOTH)),
@@ -351,6 +400,18 @@ DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
         snapshot(agent(deleting=True)),
         [do.RemoveFinalizer()],
     ),
+    "a registration is left though its ReplicaSet was deleted: it goes first": (
+        snapshot(agent(deleting=True), restate=view(registered())),
+        [do.ForgetDeployment(URL, "dp_claims:1")],
+    ),
+    "and while turns need it, the object stays to tell": (
+        snapshot(agent(deleting=True), restate=view(registered(), loads={V1: load(running=1)})),
+        [],
+    ),
+    "nothing is left here, but Restate can't be asked what is left there": (
+        snapshot(agent(deleting=True, status={"history": ["claims-1"]}), restate=AWAY),
+        [],
+    ),
     "without our finalizer there is nothing to do": (
         snapshot(agent(deleting=True, finalizers=())),
         [],
@@ -379,9 +440,11 @@ def test_delete(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [*ROLL_OUT, *DELETE], ids=str)
-def test_planning_again_gives_the_same_plan(case: str) -> None:
+def test_no_plan_makes_a_hot_loop(case: str) -> None:
     given, _ = {**ROLL_OUT, **DELETE}[case]
-    assert plan(given, NOW) == plan(given, NOW)
+    for late in (timedelta(0), timedelta(minutes=5), timedelta(days=9)):
+        due = plan(given, NOW + late)
+        assert due.look_again >= timedelta(milliseconds=100)
 
 
 def test_looks_again_exactly_when_the_delay_is_over() -> None:

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agent_operator.api import Phase
+from agent_operator.api import Phase, names, times
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.revisions import wanted
@@ -20,6 +20,7 @@ from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 from tests.unit.operator.build import NOW, SERVICE, SETTINGS, URL, agent, fresh, load, registered
 
+TIMES = (names.IDLE_SINCE_ANNOTATION, names.QUIET_SINCE_ANNOTATION)
 IMAGES = [f"claims:{n}" for n in range(4)]
 
 
@@ -90,19 +91,34 @@ class World:
                 )
             case do.ScaleRevision():
                 self._scale(action.revision, action.replicas)
-            case do.MarkQuiet():
-                self._change(action.revision, quiet_since=action.since)
             case do.ResumeInvocations():
                 assert action.revision.ready, "resumed before there were pods"
                 self._change(action.revision, waking=False)
-            case do.MarkIdle():
-                self._change(action.revision, idle_since=action.since)
+            case do.Annotate():
+                self._annotate(action)
+            case do.ResumeInvocations():
+                assert action.revision.ready, "resumed before there were pods"
+                self._change(action.revision, waking=False)
             case do.RegisterRevision():
                 self._register(action.revision)
             case do.RemoveRevision():
                 self._remove(action.revision)
-            case do.ForgetDeployment():
-                raise AssertionError("nobody deletes ReplicaSets by hand in these stories")
+            case do.ForgetDeployment() | do.RestoreService():
+                raise AssertionError("nobody deletes anything by hand in these stories")
+
+    def _annotate(self, action: do.Annotate) -> None:
+        """As observe reads it back."""
+        ((key, text),) = action.notes.items()
+        moment = times.parse(text) if text and key in TIMES else None
+        match key:
+            case names.IDLE_SINCE_ANNOTATION:
+                self._change(action.revision, idle_since=moment)
+            case names.QUIET_SINCE_ANNOTATION:
+                self._change(action.revision, quiet_since=moment)
+            case names.DEPLOYMENT_ID_ANNOTATION:
+                self._change(action.revision, deployment_id=text)
+            case _:
+                raise AssertionError(f"no story writes {key}")
 
     def _change(self, revision: Revision, **changes: object) -> None:
         self.revisions[revision.name] = replace(self.revisions[revision.name], **changes)  # type: ignore[arg-type]
@@ -118,7 +134,7 @@ class World:
         deployment = registered(revision.image)
         self.deployments[deployment.id] = deployment
         self.latest = deployment.id
-        self._change(revision, deployment_id=deployment.id, registering=True)
+        self._change(revision, registering=True)
 
     def _remove(self, revision: Revision) -> None:
         assert not self.needed(revision), f"{revision.image} was removed while a turn needed it"
@@ -133,6 +149,7 @@ class World:
 
     def look(self, *, killed_after: int | None = None) -> Plan:
         due = plan(self.snapshot(), self.now)
+        assert due.look_again >= timedelta(milliseconds=100), "a hot loop"
         for number, action in enumerate(due.actions):
             if killed_after is not None and number >= killed_after:
                 return due
@@ -180,6 +197,12 @@ class Story(RuleBasedStateMachine):
     @rule(away=st.booleans())
     def restate_goes_or_comes(self, away: bool) -> None:
         self.world.away = away
+
+    @rule()
+    def restate_loses_its_registrations(self) -> None:
+        """Restored from an older backup, say; what is pinned stays pinned."""
+        self.world.deployments.clear()
+        self.world.latest = None
 
     @rule(seconds=st.sampled_from([1, 9, 11, 700]))
     def time_passes(self, seconds: int) -> None:

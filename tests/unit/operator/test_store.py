@@ -31,9 +31,18 @@ def test_newer_wins() -> None:
 def test_another_of_the_same_name_takes_its_place() -> None:
     store = Store()
     store.put(AGENT_DEPLOYMENTS, body("claims", 9, uid="old"))
-    store.put(AGENT_DEPLOYMENTS, body("claims", 3, uid="new"))
+    store.put(AGENT_DEPLOYMENTS, body("claims", 12, uid="new"))
     store.remove(AGENT_DEPLOYMENTS, body("claims", 10, uid="old"))
-    assert store.get(KEY) == body("claims", 3, uid="new")
+    store.put(AGENT_DEPLOYMENTS, body("claims", 9, uid="old"))
+    assert store.get(KEY) == body("claims", 12, uid="new")
+
+
+def test_a_late_answer_brings_nothing_back() -> None:
+    store = Store()
+    store.put(AGENT_DEPLOYMENTS, body("claims", 5))
+    store.remove(AGENT_DEPLOYMENTS, body("claims", 6))
+    store.put(AGENT_DEPLOYMENTS, body("claims", 7))
+    assert store.get(KEY) is None
 
 
 def test_children_belong_to_their_agent() -> None:
@@ -45,11 +54,17 @@ def test_children_belong_to_their_agent() -> None:
     assert key_of(PODS, body("a", 1)) == KEY
 
 
-def test_a_list_drops_what_was_deleted_unseen_and_keeps_what_came_since() -> None:
+def test_a_list_drops_what_was_deleted_unseen_and_keeps_what_is_newer() -> None:
     store = Store()
     store.put(PODS, body("deleted-unseen", 1))
-    before = store.names(PODS)
-    store.put(PODS, body("came-since", 7))
-    store.replace(PODS, [body("listed", 2)], before)
+    store.put(PODS, body("newer-than-the-list", 7))
+    store.replace(PODS, "team", [body("listed", 2)], version="5")
     left = {p["metadata"]["name"] for p in store.children(PODS, KEY)}
-    assert left == {"came-since", "listed"}
+    assert left == {"newer-than-the-list", "listed"}
+
+
+def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
+    store = Store()
+    store.put(PODS, body("here", 1))
+    store.replace(PODS, "elsewhere", [], version="5")
+    assert store.names(PODS) == {("team", "here")}

@@ -4,8 +4,8 @@ import re
 from datetime import timedelta
 from typing import Final
 
-PATTERN: Final = r"^([0-9]{1,9}(ms|s|m|h))+$"
-_PART: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+PATTERN: Final = r"^([0-9]{1,5}(ms|s|m|h))+$"
+_PART: Final = re.compile(r"([0-9]{1,5})(ms|s|m|h)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -12,7 +12,11 @@ from pydantic.alias_generators import to_camel
 from agent_operator.api import durations
 from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
 
-_FREE_FORM: Final = {"x-kubernetes-preserve-unknown-fields": True}
+ADDRESS_PATTERN: Final = (
+    r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+    r"(/[A-Za-z0-9._~/-]*)?$"
+)
+"""Address of a server: no user, password, query or fragment, since it is shown to people."""
 
 
 class _Rule(NamedTuple):
@@ -177,7 +181,7 @@ class RestateRef(ApiModel):
         alias="adminURL",
         description="Address of Restate's admin API, such as http://restate.tools:9070."
         " The operator's own default unless given.",
-        pattern=r"^https?://[^/?#\s@]+(/[^?#\s]*)?$",
+        pattern=ADDRESS_PATTERN,
         max_length=512,
     )
 

@@ -102,13 +102,18 @@ class AgentDeploymentStatus(ApiModel):
     candidate_revision: str | None = Field(
         None, description="The revision that the spec asks for, until it is active."
     )
+    history: list[str] = Field(
+        default_factory=list,
+        description="Revisions that have been active, the latest first: going back to one of them"
+        " is never refused for what a newer one added.",
+    )
     services: list[str] = Field(
         default_factory=list, description="Restate services of the active revision."
     )
-    replicas: int = Field(0, description="Pods of the revision that the spec asks for.")
+    replicas: int = Field(0, description="Pods of the active revision, or of the first one to be.")
     ready_replicas: int = Field(0, description="Those of them that are ready.")
     selector: str | None = Field(
-        None, description="Label selector of the pods of the revision that the spec asks for."
+        None, description="Label selector of the pods that replicas counts."
     )
     draining_revisions: int = Field(
         0, description="Revisions kept only for the invocations that began on them."

@@ -38,7 +38,8 @@ async def _wait(kube: Kube, namespace: str | None, selector: str, seconds: float
 
 
 async def _list(kube: Kube, namespace: str | None, selector: str) -> list[Body]:
-    return await kube.list(AGENT_DEPLOYMENTS, namespace, labelSelector=selector)
+    found, _ = await kube.list(AGENT_DEPLOYMENTS, namespace, labelSelector=selector)
+    return found
 
 
 def _in_words(body: Body) -> str:

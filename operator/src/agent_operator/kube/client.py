@@ -94,10 +94,10 @@ class Kube:
 
     async def list(
         self, resource: Resource, namespace: str | None = None, **query: str
-    ) -> list[Body]:
-        """All objects of a kind, of one namespace or of all."""
+    ) -> tuple[list[Body], str]:
+        """All objects of a kind, of one namespace or of all, and the version they were read at."""
         answer = await self.request("GET", resource.path(namespace), query=query)
-        return list(answer.get("items") or ())
+        return list(answer.get("items") or ()), str(answer["metadata"].get("resourceVersion", ""))
 
     async def apply(self, resource: Resource, body: Body, subresource: str = "") -> Body:
         """Server-side apply of an object as this operator wants it; answers what it became."""

@@ -4,7 +4,7 @@ It is a cache and a hint. An object deleted while a watch was broken has no DELE
 picture is replaced by a list now and then, and nothing is destroyed on its word alone.
 """
 
-import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +18,7 @@ from agent_operator.kube.client import (
     Resource,
 )
 
+ENDED_KEPT: Final = 10_000
 OURS: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGER}"
 
 Key = tuple[str, str]
@@ -40,6 +41,7 @@ class Store:
         default_factory=lambda: {r: {} for r in (AGENT_DEPLOYMENTS, *CHILDREN_RESOURCES)}
     )
     _children: dict[tuple[Resource, Key], dict[str, Body]] = field(default_factory=dict)
+    _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def get(self, key: Key) -> Body | None:
         """An AgentDeployment."""
@@ -50,18 +52,22 @@ class Store:
         return list(self._children.get((resource, key), {}).values())
 
     def put(self, resource: Resource, body: Body) -> None:
-        """Take an object in, unless a newer version of it is known."""
+        """Take an object in, unless a newer version of it is known, or its end."""
         name = _name(body)
         known = self._objects[resource].get(name)
-        if known and _uid(known) == _uid(body) and _version(known) > _version(body):
+        if _uid(body) in self._ended or (known and _version(known) > _version(body)):
             return
         self._objects[resource][name] = body
         if resource is not AGENT_DEPLOYMENTS:
             self._children.setdefault((resource, key_of(resource, body)), {})[name[1]] = body
 
     def remove(self, resource: Resource, body: Body) -> None:
-        """Forget an object, unless another of the same name has taken its place."""
+        """Forget an object for good, unless another of the same name has taken its place."""
         name = _name(body)
+        # The answer to a request of ours may come in after the watch has told the end.
+        self._ended[_uid(body)] = None
+        while len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)
         known = self._objects[resource].get(name)
         if known is None or _uid(known) != _uid(body):
             return
@@ -72,17 +78,19 @@ class Store:
             if not self._children.get(group):
                 self._children.pop(group, None)
 
-    def replace(self, resource: Resource, bodies: Iterable[Body], before: set[Key]) -> None:
-        """Take a full list in. ``before``: the names known when the list was asked for.
+    def replace(
+        self, resource: Resource, namespace: str | None, bodies: Iterable[Body], version: str
+    ) -> None:
+        """Take in a full list, made at a version, of a namespace or of all.
 
-        What came in since then may be newer than the list, so it stays.
+        What the list lacks is gone, unless it is newer than the list.
         """
         listed = {_name(body): body for body in bodies}
         for body in listed.values():
             self.put(resource, body)
-        for name in before - set(listed):
-            known = self._objects[resource].get(name)
-            if known is not None:
+        for name, known in list(self._objects[resource].items()):
+            inside = namespace in {None, name[0]}
+            if inside and name not in listed and _version(known) <= _number(version):
                 self.remove(resource, known)
 
     def names(self, resource: Resource) -> set[Key]:
@@ -90,23 +98,20 @@ class Store:
         return set(self._objects[resource])
 
 
-async def resync(store: Store, kube: Kube, namespaces: tuple[str, ...]) -> None:
-    """Replace the picture by what the API server lists.
+async def resync(store: Store, kube: Kube, namespace: str | None) -> None:
+    """Replace the picture of a namespace, or of all, by what the API server lists.
 
     Raises:
         KubeError: a list was refused, for instance because the CRD isn't installed.
     """
     for resource in (AGENT_DEPLOYMENTS, *CHILDREN_RESOURCES):
-        before = store.names(resource)
         # Version 0: from the API server's own cache, which costs it next to nothing.
         query = {"resourceVersion": "0"}
         if resource is not AGENT_DEPLOYMENTS:
             query["labelSelector"] = OURS
-        lists = await asyncio.gather(
-            *(kube.list(resource, ns, **query) for ns in namespaces or (None,))
-        )
+        bodies, version = await kube.list(resource, namespace, **query)
         kind = {"kind": resource.kind}
-        store.replace(resource, ({**body, **kind} for bodies in lists for body in bodies), before)
+        store.replace(resource, namespace, [{**body, **kind} for body in bodies], version)
 
 
 def _name(body: Body) -> Key:
@@ -118,6 +123,9 @@ def _uid(body: Body) -> str:
 
 
 def _version(body: Body) -> int:
-    """Versions of one object grow (KEP-5504); one that is no number counts as old."""
-    version = str(body["metadata"].get("resourceVersion", ""))
+    return _number(str(body["metadata"].get("resourceVersion", "")))
+
+
+def _number(version: str) -> int:
+    """Versions grow (KEP-5504); one that is no number counts as old."""
     return int(version) if version.isdecimal() else -1

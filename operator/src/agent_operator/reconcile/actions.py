@@ -1,8 +1,10 @@
 """What a plan may ask for. Each action may be repeated, and a crash between two is repaired."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent_operator.api import names, times
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Revision
 
@@ -19,9 +21,16 @@ class RemoveFinalizer:
 
 @dataclass(frozen=True)
 class CreateRevision:
-    """Make what is missing of a revision: its Service, its ReplicaSet."""
+    """Make what is missing of a revision: its ReplicaSet, its Service."""
 
     wanted: Wanted
+
+
+@dataclass(frozen=True)
+class RestoreService:
+    """Make the Service of a revision again: somebody deleted it."""
+
+    revision: Revision
 
 
 @dataclass(frozen=True)
@@ -33,26 +42,18 @@ class ScaleRevision:
 
 
 @dataclass(frozen=True)
+class Annotate:
+    """Keep something on record at a revision's ReplicaSet; ``None`` takes a note away."""
+
+    revision: Revision
+    notes: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
 class RegisterRevision:
     """Register with Restate, which gives the revision all new turns of its services."""
 
     revision: Revision
-
-
-@dataclass(frozen=True)
-class MarkIdle:
-    """Keep on record since when nothing needs the revision; ``None``: something does again."""
-
-    revision: Revision
-    since: datetime | None
-
-
-@dataclass(frozen=True)
-class MarkQuiet:
-    """Keep on record since when all that needs the revision sleeps; ``None``: it doesn't."""
-
-    revision: Revision
-    since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,49 @@ Action = (
     AddFinalizer
     | RemoveFinalizer
     | CreateRevision
+    | RestoreService
     | ScaleRevision
+    | Annotate
     | RegisterRevision
-    | MarkIdle
-    | MarkQuiet
     | ResumeInvocations
     | RemoveRevision
     | ForgetDeployment
 )
+
+
+def subject(action: Action) -> tuple[str, str]:
+    """What an action is and about what: the same for its next attempt, whatever its details."""
+    match action:
+        case CreateRevision():
+            about = action.wanted.name
+        case ForgetDeployment():
+            about = action.deployment_id
+        case AddFinalizer() | RemoveFinalizer():
+            about = ""
+        case _:
+            about = action.revision.name
+    return type(action).__name__, about
+
+
+def mark_idle(revision: Revision, since: datetime | None) -> Annotate:
+    """Since when nothing needs the revision; ``None``: something does again."""
+    return Annotate(revision, {names.IDLE_SINCE_ANNOTATION: _text(since)})
+
+
+def mark_quiet(revision: Revision, since: datetime | None) -> Annotate:
+    """Since when all that needs the revision sleeps; ``None``: it doesn't."""
+    return Annotate(revision, {names.QUIET_SINCE_ANNOTATION: _text(since)})
+
+
+def record_deployment(revision: Revision, deployment_id: str) -> Annotate:
+    """The id that Restate gave it: it finds what is pinned, whatever Restate lists later."""
+    return Annotate(revision, {names.DEPLOYMENT_ID_ANNOTATION: deployment_id})
+
+
+def clear_failure(revision: Revision) -> Annotate:
+    """A failure that holds no more: the spec changed, or it became active after all."""
+    return Annotate(revision, {names.FAILURE_ANNOTATION: None})
+
+
+def _text(moment: datetime | None) -> str | None:
+    return times.rfc3339(moment) if moment else None

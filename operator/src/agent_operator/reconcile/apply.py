@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import (
@@ -18,19 +19,17 @@ from agent_operator.kube.client import (
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import manifests
-from agent_operator.reconcile.compatibility import breaking_changes
+from agent_operator.reconcile.errors import NotNowError
+from agent_operator.reconcile.ghosts import may_forget
 from agent_operator.reconcile.plan import may_remove
+from agent_operator.reconcile.registration import Registrar
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
-from agent_operator.reconcile.standing import BREAKING_CHANGES, full_name, is_of, judge_all, owner
+from agent_operator.reconcile.standing import judge_all
 from agent_operator.restate.client import RegistrationRefusedError
 from agent_operator.restate.observer import RestateObserver
-from agent_operator.restate.view import Deployment, RestateView, Service
+from agent_operator.restate.view import RestateView
 
 log = logging.getLogger(__name__)
-
-
-class NotNowError(Exception):
-    """An action was not carried out, since the world is not as the plan took it to be."""
 
 
 @dataclass(frozen=True)
@@ -45,49 +44,76 @@ class Applier:
         """Carry out one action.
 
         Raises:
-            KubeError, RestateUnavailableError, DiscoveryError, NotNowError: it did not happen,
-                or only in part; the next look says what is left to do.
+            KubeError, RestateUnavailableError, DiscoveryError, ServiceTakenError, NotNowError: it
+                did not happen, or only in part; the next look says what is left to do.
         """
+        agent = snapshot.agent
         match action:
             case do.AddFinalizer() | do.RemoveFinalizer():
-                present = isinstance(action, do.AddFinalizer)
-                await self._set_finalizer(snapshot.agent, present=present)
+                await self._set_finalizer(agent, present=isinstance(action, do.AddFinalizer))
             case do.CreateRevision():
-                await self._create(action, snapshot.agent)
+                await self._create(action, agent)
+            case do.RestoreService():
+                await self._apply_service(agent, action.revision.name, action.revision.uri)
             case do.ScaleRevision():
-                await self._scale(action, snapshot.agent)
-            case do.MarkIdle() | do.MarkQuiet():
-                await self._mark(action, snapshot.agent)
+                await self._scale(action, agent)
+            case do.Annotate():
+                await self._note(agent, action.revision, action.notes)
             case do.ResumeInvocations():
-                await self._resume(action, snapshot.agent)
+                await self._resume(action, agent)
             case do.RegisterRevision():
                 await self._register(action.revision, snapshot)
             case do.RemoveRevision():
                 await self._remove(action, snapshot)
             case do.ForgetDeployment():
-                await self._forget(action)
+                await self._forget(action, snapshot)
 
     async def _set_finalizer(self, agent: AgentDeployment, *, present: bool) -> None:
-        others = [f for f in agent.metadata.finalizers if f != names.FINALIZER]
-        body = self.store.get((agent.metadata.namespace, agent.metadata.name)) or {}
+        if not present:
+            await self._check_nothing_left(agent)
+        body = self.store.get(_key(agent))
+        if body is None:
+            raise NotNowError("the object is gone")
+        metadata = body["metadata"]
+        others = [f for f in metadata.get("finalizers") or () if f != names.FINALIZER]
         patch = {
             "metadata": {
                 "finalizers": [*others, names.FINALIZER] if present else others,
                 # A list is replaced as a whole: only on the version that it was read from.
-                "resourceVersion": body.get("metadata", {}).get("resourceVersion"),
+                "resourceVersion": metadata["resourceVersion"],
             }
         }
         await self._patch(AGENT_DEPLOYMENTS, agent, agent.metadata.name, patch)
 
+    async def _check_nothing_left(self, agent: AgentDeployment) -> None:
+        """The store may lag behind: what it has not seen yet would be left for ever."""
+        selector = f"{names.AGENT_LABEL}={agent.metadata.name}"
+        left, _ = await self.kube.list(
+            REPLICA_SETS, agent.metadata.namespace, labelSelector=selector
+        )
+        for body in left:
+            self.store.put(REPLICA_SETS, {**body, "kind": REPLICA_SETS.kind})
+        if left:
+            raise NotNowError(f"{len(left)} ReplicaSets are left")
+
     async def _create(self, action: do.CreateRevision, agent: AgentDeployment) -> None:
-        key = _key(agent)
-        made = {body["metadata"]["name"] for body in self.store.children(REPLICA_SETS, key)}
         wanted = action.wanted
-        self.store.put(SERVICES, await self.kube.apply(SERVICES, manifests.service(agent, wanted)))
+        made = [
+            body
+            for body in self.store.children(REPLICA_SETS, _key(agent))
+            if body["metadata"]["name"] == wanted.name
+        ]
+        if any("deletionTimestamp" in body["metadata"] for body in made):
+            raise NotNowError(f"a ReplicaSet named {wanted.name} is still being deleted")
         # What runs never changes once made, not even when a newer operator renders it otherwise.
-        if wanted.name not in made:
+        if not made:
             manifest = manifests.replica_set(agent, wanted)
             self.store.put(REPLICA_SETS, await self.kube.apply(REPLICA_SETS, manifest))
+        await self._apply_service(agent, wanted.name, wanted.uri)
+
+    async def _apply_service(self, agent: AgentDeployment, name: str, uri: str) -> None:
+        manifest = manifests.service(agent, name, urlsplit(uri).port or agent.spec.port)
+        self.store.put(SERVICES, await self.kube.apply(SERVICES, manifest))
 
     async def _scale(self, action: do.ScaleRevision, agent: AgentDeployment) -> None:
         waking = action.replicas > 0 and action.revision.replicas == 0
@@ -101,112 +127,65 @@ class Applier:
         if waking or not action.replicas:
             log.info("%s %s", "waking" if waking else "scaled to zero:", action.revision.name)
 
-    async def _mark(self, action: do.MarkIdle | do.MarkQuiet, agent: AgentDeployment) -> None:
-        idle = isinstance(action, do.MarkIdle)
-        name = names.IDLE_SINCE_ANNOTATION if idle else names.QUIET_SINCE_ANNOTATION
-        since = times.rfc3339(action.since) if action.since else None
-        await self._note(agent, action.revision, {name: since})
-
     async def _resume(self, action: do.ResumeInvocations, agent: AgentDeployment) -> None:
+        """Until nothing waits: right after its pods are ready, a Service may not lead there yet."""
         url = action.revision.admin_url
-        resumed = await self.restate.client(url).resume_waiting(action.deployment_id)
-        await self._note(agent, action.revision, {names.WAKING_ANNOTATION: None})
+        resumed = await self.restate.client(url).resume_unanswered(action.deployment_id)
         self.restate.forget(url)
-        log.info("%s has pods again: resumed %d invocations", action.revision.name, resumed)
+        if resumed:
+            log.info("%s has pods again: resumed %d", action.revision.name, resumed)
+            raise NotNowError(f"{resumed} invocations were resumed; whether they run is seen later")
+        await self._note(agent, action.revision, {names.WAKING_ANNOTATION: None})
 
     async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
-        view = snapshot.restates[revision.admin_url]
-        if not isinstance(view, RestateView):
-            raise NotNowError("Restate can't be asked who serves what")
-        client = self.restate.client(revision.admin_url)
-        metadata = {
-            names.OWNER_KEY: full_name(snapshot),
-            names.REVISION_LABEL: revision.name,
-        }
-        again = view.by_uri(revision.uri) is not None
-        allow = snapshot.agent.spec.rollout.breaking_changes == "Allow"
+        registrar = Registrar(self.kube, self.restate)
         try:
-            offered = await client.discover(revision.uri, again=again, allow_breaking=allow)
-            _check(offered, view, snapshot, going_back=again)
+            await registrar.check(revision, snapshot)
             if not revision.registering:
                 now = times.rfc3339(datetime.now(UTC))
-                await self._note(snapshot.agent, revision, {names.REGISTERING_ANNOTATION: now})
-            deployment = await client.register(
-                revision.uri, metadata, again=again, allow_breaking=allow
-            )
+                note = {names.REGISTERING_ANNOTATION: now}
+                await self._note(snapshot.agent, revision, note)
+            await registrar.register(revision, snapshot)
         except RegistrationRefusedError as error:
-            await self._fail(snapshot.agent, revision, Failure(error.reason, str(error)))
-            return
-        finally:
-            self.restate.forget(revision.admin_url)
-        if revision.deployment_id != deployment.id:
-            notes = {
-                names.DEPLOYMENT_ID_ANNOTATION: deployment.id,
-                names.FAILURE_ANNOTATION: None,  # of before breaking changes were allowed
-            }
-            await self._note(snapshot.agent, revision, notes)
-        log.info("registered %s as %s", revision.name, deployment.id)
+            failure = json.dumps(asdict(Failure(error.reason, str(error))))
+            await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
 
     async def _remove(self, action: do.RemoveRevision, snapshot: Snapshot) -> None:
         revision = action.revision
+
+        def may_go(view: RestateView) -> bool:
+            seen = replace(snapshot, restates={**snapshot.restates, revision.admin_url: view})
+            standings = judge_all(seen, datetime.now(UTC))
+            target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
+            standing = next(s for s in standings if s.revision.name == revision.name)
+            deleting = snapshot.agent.deleting
+            return may_remove(standing, target_active=target_active, deleting=deleting)
+
+        url = revision.admin_url
         if action.deployment_id:
-            await self._deregister(action, action.deployment_id, snapshot)
-        agent = snapshot.agent
-        # The Service last: the ReplicaSet is what a look finds the revision by.
-        await self.kube.delete(SERVICES, agent.metadata.namespace, revision.name)
-        await self.kube.delete(REPLICA_SETS, agent.metadata.namespace, revision.name)
-        for resource in (SERVICES, REPLICA_SETS):
-            for body in self.store.children(resource, _key(agent)):
-                if body["metadata"]["name"] == revision.name:
-                    self.store.remove(resource, body)
+            registrar = Registrar(self.kube, self.restate)
+            await registrar.deregister(url, action.deployment_id, may_go)
+        elif revision.registering and not may_go(await self.restate.fresh_view(url)):
+            self.restate.forget(url)
+            raise NotNowError(f"{revision.name} is needed again")
+        await self._delete_revision(snapshot.agent, revision.name)
         log.info("removed %s", revision.name)
 
-    async def _deregister(
-        self, action: do.RemoveRevision, deployment_id: str, snapshot: Snapshot
-    ) -> None:
-        """Deregister, after a last look at what needs the deployment: this can't be undone."""
-        url = action.revision.admin_url
-        client = self.restate.client(url)
-        view = await self._last_look(action, snapshot)
-        # What still routes here leaves with it. The ingress refuses new turns of it first, so that
-        # none slips in between the last look and the end.
-        closing = [s.name for s in view.routed_to(deployment_id) if s.public]
-        try:
-            for service in closing:
-                await client.set_public(service, public=False)
-            if closing:
-                await self._last_look(action, snapshot)
-        except NotNowError:
-            for service in closing:
-                await client.set_public(service, public=True)
-            raise
-        await client.deregister(deployment_id)
-        self.restate.forget(url)
+    async def _delete_revision(self, agent: AgentDeployment, name: str) -> None:
+        # The ReplicaSet last: it is what a look finds the revision by.
+        for resource in (SERVICES, REPLICA_SETS):
+            await self.kube.delete(resource, agent.metadata.namespace, name)
+            for body in self.store.children(resource, _key(agent)):
+                if body["metadata"]["name"] == name:
+                    self.store.remove(resource, body)
 
-    async def _last_look(self, action: do.RemoveRevision, snapshot: Snapshot) -> RestateView:
-        """What Restate says now; refuses to go on where the revision is needed after all."""
-        name, url = action.revision.name, action.revision.admin_url
-        view = await self.restate.fresh_view(url)
-        seen = replace(snapshot, restates={**snapshot.restates, url: view})
-        standings = judge_all(seen, datetime.now(UTC))
-        target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
-        standing = next(s for s in standings if s.revision.name == name)
-        if not may_remove(standing, target_active=target_active, deleting=snapshot.agent.deleting):
-            self.restate.forget(url)
-            raise NotNowError(f"{name} is needed again")
-        return view
-
-    async def _forget(self, action: do.ForgetDeployment) -> None:
-        view = await self.restate.fresh_view(action.admin_url)
-        wanted = view.load(action.deployment_id).counts.total
-        if wanted or view.holds_a_route(action.deployment_id):
-            raise NotNowError(f"{action.deployment_id} is needed again")
-        await self.restate.client(action.admin_url).deregister(action.deployment_id)
-        self.restate.forget(action.admin_url)
+    async def _forget(self, action: do.ForgetDeployment, snapshot: Snapshot) -> None:
+        await Registrar(self.kube, self.restate).deregister(
+            action.admin_url,
+            action.deployment_id,
+            lambda view: may_forget(snapshot, view, action.deployment_id),
+        )
         log.info("deregistered %s, whose revision is gone", action.deployment_id)
-
-    async def _fail(self, agent: AgentDeployment, revision: Revision, failure: Failure) -> None:
-        await self._note(agent, revision, {names.FAILURE_ANNOTATION: json.dumps(asdict(failure))})
 
     async def _note(
         self, agent: AgentDeployment, revision: Revision, notes: Mapping[str, str | None]
@@ -223,32 +202,3 @@ class Applier:
 
 def _key(agent: AgentDeployment) -> Key:
     return agent.metadata.namespace, agent.metadata.name
-
-
-def _check(
-    offered: Sequence[Service], view: RestateView, snapshot: Snapshot, *, going_back: bool
-) -> None:
-    """Refuse a revision that serves nothing, what is another agent's, or less than before."""
-    if not offered:
-        raise RegistrationRefusedError("the image serves no Restate service at all")
-    for service in offered:
-        holder = view.by_id(view.route(service.name))
-        if holder and owner(holder) and not is_of(snapshot, holder):
-            raise RegistrationRefusedError(
-                f"service {service.name} is served by AgentDeployment {owner(holder)} already;"
-                " give this one's service another name, or delete that AgentDeployment"
-            )
-    # Going back is wanted as it is: what the newer revision added may go again.
-    if going_back or snapshot.agent.spec.rollout.breaking_changes == "Allow":
-        return
-    ours = [s for s in view.services if _is_ours(view.by_id(s.deployment_id), snapshot)]
-    if changes := breaking_changes(ours, offered):
-        raise RegistrationRefusedError(
-            f"callers would miss something: {'; '.join(changes)}. Mend the image, or set"
-            " spec.rollout.breakingChanges to Allow",
-            BREAKING_CHANGES,
-        )
-
-
-def _is_ours(deployment: Deployment | None, snapshot: Snapshot) -> bool:
-    return deployment is not None and is_of(snapshot, deployment)

@@ -21,12 +21,12 @@ STARTUP_SECONDS: Final = 600
 
 def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
     """The ReplicaSet of a revision; its template never changes after creation."""
-    labels = _labels(agent, revision)
+    labels = _labels(agent, revision.name)
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
         "metadata": {
-            **_metadata(agent, revision),
+            **_metadata(agent, revision.name),
             "annotations": {
                 names.ADMIN_URL_ANNOTATION: revision.admin_url,
                 names.URI_ANNOTATION: revision.uri,
@@ -34,24 +34,24 @@ def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
         },
         "spec": {
             "replicas": revision.replicas,
-            "selector": {"matchLabels": _selector(revision)},
+            "selector": {"matchLabels": _selector(revision.name)},
             "template": {"metadata": {"labels": labels}, "spec": _pod(agent, revision)},
         },
     }
 
 
-def service(agent: AgentDeployment, revision: Wanted) -> Manifest:
-    """The Service of a revision: the address that Restate calls it at."""
+def service(agent: AgentDeployment, name: str, port: int) -> Manifest:
+    """The Service of a revision, by name: the address that Restate calls it at."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(agent, revision),
+        "metadata": _metadata(agent, name),
         "spec": {
-            "selector": _selector(revision),
+            "selector": _selector(name),
             "ports": [
                 {
                     "name": "restate",
-                    "port": agent.spec.port,
+                    "port": port,
                     "targetPort": "restate",
                     "appProtocol": "kubernetes.io/h2c",
                 }
@@ -65,22 +65,22 @@ def selector_text(revision: str) -> str:
     return f"{names.REVISION_LABEL}={revision}"
 
 
-def _selector(revision: Wanted) -> dict[str, str]:
-    return {names.REVISION_LABEL: revision.name}
+def _selector(revision: str) -> dict[str, str]:
+    return {names.REVISION_LABEL: revision}
 
 
-def _labels(agent: AgentDeployment, revision: Wanted) -> dict[str, str]:
+def _labels(agent: AgentDeployment, revision: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": agent.metadata.name,
         names.MANAGED_BY_LABEL: names.MANAGER,
         names.AGENT_LABEL: agent.metadata.name,
-        names.REVISION_LABEL: revision.name,
+        names.REVISION_LABEL: revision,
     }
 
 
-def _metadata(agent: AgentDeployment, revision: Wanted) -> Manifest:
+def _metadata(agent: AgentDeployment, revision: str) -> Manifest:
     return {
-        "name": revision.name,
+        "name": revision,
         "namespace": agent.metadata.namespace,
         "labels": _labels(agent, revision),
     }

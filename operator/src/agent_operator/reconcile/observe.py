@@ -1,6 +1,5 @@
 """From the cluster's objects and Restate to one immutable snapshot. I/O only towards Restate."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -28,7 +27,7 @@ async def observe(
     store: Store,
     restate: RestateObserver,
     settings: Settings,
-    setbacks: Mapping[str, Setback],
+    setback: Setback | None,
 ) -> Snapshot | None:
     """The snapshot of an AgentDeployment, or ``None`` where it does not exist (any more)."""
     body = store.get(key)
@@ -42,7 +41,7 @@ async def observe(
     restates: dict[str, RestateView | Unreachable] = {
         url: await restate.view(url, max_age) for url in sorted(urls)
     }
-    return Snapshot(agent, target, revisions, restates, dict(setbacks))
+    return Snapshot(agent, target, revisions, restates, setback)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:

@@ -16,7 +16,7 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
     and an AgentDeployment of the same name finds and forgets them.
     """
     left = [(r, body) for r in (SERVICES, REPLICA_SETS) for body in store.children(r, key)]
-    if not left or not await _is_gone(key, kube):
+    if not left or not await _is_gone(key, store, kube):
         return
     for resource, body in left:
         name = body["metadata"]["name"]
@@ -25,9 +25,9 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
         log.warning("deleted %s %s/%s: its AgentDeployment is gone", resource.kind, key[0], name)
 
 
-async def _is_gone(key: Key, kube: Kube) -> bool:
+async def _is_gone(key: Key, store: Store, kube: Kube) -> bool:
     try:
-        await kube.get(AGENT_DEPLOYMENTS, *key)
+        store.put(AGENT_DEPLOYMENTS, await kube.get(AGENT_DEPLOYMENTS, *key))
     except KubeError as error:
         if error.missing:
             return True

@@ -1,15 +1,17 @@
 """All policy: from a snapshot to what to do, what to show, and when to look again. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent_operator.api import AgentDeploymentStatus, Phase, durations, names
+from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import status
+from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, is_of, judge_all
-from agent_operator.restate.view import RestateView, Unreachable
+from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
+from agent_operator.restate.view import Unreachable
 
 SOON: Final = timedelta(seconds=1)
 STEADY: Final = timedelta(seconds=60)
@@ -32,7 +34,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     else:
         actions = _roll_out(snapshot, standings, now)
     return Plan(
-        actions=(*_forget(snapshot), *actions),
+        actions=tuple(actions),
         status=status.build(snapshot, standings, now),
         look_again=_look_again(snapshot, standings, now),
     )
@@ -42,46 +44,67 @@ def may_remove(standing: Standing, *, target_active: bool, deleting: bool) -> bo
     """Whether a revision may go: nothing needs it, and new turns have somewhere else to go."""
     if not standing.unneeded:
         return False
-    return deleting or target_active or not standing.routed
+    if deleting or target_active or not standing.revision.registering:
+        return True
+    # Not listed is not the same as not needed: a Restate may have lost its registrations.
+    return standing.deployment is not None and not standing.routed
 
 
-def _roll_out(
-    snapshot: Snapshot, standings: tuple[Standing, ...], now: datetime
-) -> list[do.Action]:
+def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return [do.AddFinalizer()]
     target = next((s for s in standings if s.revision is snapshot.target), None)
-    actions = _pursue(snapshot, target, now)
+    actions = [*_record(standings), *_pursue(snapshot, target, now)]
     target_active = target is not None and target.known and target.active
     for standing in standings:
         if standing is not target:
             actions += _retire(snapshot, standing, target_active, now)
+    actions += _restore(snapshot, standings)
+    actions += [_forget(ghost) for ghost in ghosts_of(snapshot) if ghost.forgettable]
+    return actions
+
+
+def _record(standings: Sequence[Standing]) -> list[do.Action]:
+    """Keep on record what Restate says, however a registration ended for the operator."""
+    actions: list[do.Action] = []
+    for standing in standings:
+        revision, deployment = standing.revision, standing.deployment
+        if deployment and deployment.id != revision.deployment_id:
+            actions.append(do.record_deployment(revision, deployment.id))
+        if standing.known and standing.active and revision.failure:
+            actions.append(do.clear_failure(revision))
     return actions
 
 
 def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[do.Action]:
     """Bring the wanted revision up and make it the active one."""
-    held_up = _held_up(snapshot, now)
     if target is None or not target.revision.has_service:
-        return [] if held_up else [do.CreateRevision(snapshot.wanted)]
-    actions: list[do.Action] = []
+        return [do.CreateRevision(snapshot.wanted)]
     revision = target.revision
+    if failure_of(snapshot, revision) and not target.active:
+        return _give_up(snapshot, target, now)
+    actions: list[do.Action] = []
     if revision.idle_since:
-        actions.append(do.MarkIdle(revision, None))
-    # A refused revision holds no pods.
-    replicas = 0 if failure_of(snapshot, revision) else snapshot.wanted.replicas
-    if revision.replicas != replicas:
-        actions.append(do.ScaleRevision(revision, replicas))
-    elif _may_register(snapshot, target) and not held_up:
+        actions.append(do.mark_idle(revision, None))
+    if revision.replicas != snapshot.wanted.replicas:
+        actions.append(do.ScaleRevision(revision, snapshot.wanted.replicas))
+    elif _may_register(snapshot, target):
         actions.append(do.RegisterRevision(revision))
     elif revision.waking:
         actions += _resume(target)
     return actions
 
 
+def _give_up(snapshot: Snapshot, target: Standing, now: datetime) -> list[do.Action]:
+    """A refused revision holds no pods, unless turns of an earlier time still need them."""
+    if target.load is None or target.load.counts.total:
+        return _rest(snapshot, target, now)
+    return [do.ScaleRevision(target.revision, 0)] if target.revision.replicas else []
+
+
 def _may_register(snapshot: Snapshot, target: Standing) -> bool:
     revision = target.revision
-    if not target.known or target.active or failure_of(snapshot, revision):
+    if not target.known or target.active:
         return False
     if revision.replicas == 0 or revision.ready < revision.replicas:
         return False
@@ -94,37 +117,55 @@ def _retire(
 ) -> list[do.Action]:
     """Let a revision that isn't wanted any more go, as soon as nothing needs it."""
     revision = standing.revision
+    if standing.known and standing.active:
+        return _keep_active(snapshot, standing)
     if not may_remove(standing, target_active=target_active, deleting=False):
-        needed_again = standing.known and revision.idle_since
-        return [
-            *([do.MarkIdle(revision, None)] if needed_again else []),
-            *_rest(snapshot, standing, now),
-        ]
+        return _keep(snapshot, standing, now)
     if standing.deployment is None:
         return [do.RemoveRevision(revision, None)]
     delay = durations.parse(snapshot.agent.spec.drain.delay)
     if revision.idle_since is None and delay:
-        return [do.MarkIdle(revision, now)]
+        return [do.mark_idle(revision, now)]
     if revision.idle_since and now < revision.idle_since + delay:
         return []
     return [do.RemoveRevision(revision, standing.deployment.id)]
 
 
+def _keep_active(snapshot: Snapshot, standing: Standing) -> list[do.Action]:
+    """It takes the new turns until the candidate does, so replicas are asked of it too."""
+    replicas = snapshot.wanted.replicas
+    if replicas and standing.revision.replicas != replicas:
+        return [do.ScaleRevision(standing.revision, replicas)]
+    return _resume(standing) if standing.revision.waking else []
+
+
+def _keep(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
+    revision = standing.revision
+    actions: list[do.Action] = []
+    if not revision.has_service:
+        actions.append(do.RestoreService(revision))
+    if revision.failure:
+        actions.append(do.clear_failure(revision))
+    if standing.known and revision.idle_since:
+        actions.append(do.mark_idle(revision, None))
+    return actions + _rest(snapshot, standing, now)
+
+
 def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
     """Sleeping work holds no pods; what wakes gets them back, and goes on when they are there."""
-    revision = standing.revision
-    if standing.load is None or standing.phase not in {Phase.DRAINING, Phase.DORMANT}:
+    revision, load = standing.revision, standing.load
+    if load is None or not load.counts.total:
         return []
-    if standing.load.wants_pods and revision.replicas == 0:
+    if load.wants_pods and revision.replicas == 0:
         return [do.ScaleRevision(revision, max(snapshot.wanted.replicas, 1))]
     if revision.waking:
         return _resume(standing)
-    asleep = revision.replicas > 0 and not standing.load.counts.awake
+    asleep = revision.replicas > 0 and not load.counts.awake
     if not asleep or snapshot.agent.spec.drain.idle == "Keep":
-        return [do.MarkQuiet(revision, None)] if revision.quiet_since else []
+        return [do.mark_quiet(revision, None)] if revision.quiet_since else []
     quiet = durations.parse(snapshot.agent.spec.drain.quiet)
     if revision.quiet_since is None and quiet:
-        return [do.MarkQuiet(revision, now)]
+        return [do.mark_quiet(revision, now)]
     if revision.quiet_since and now < revision.quiet_since + quiet:
         return []
     return [do.ScaleRevision(revision, 0)]
@@ -136,53 +177,64 @@ def _resume(standing: Standing) -> list[do.Action]:
     return [do.ResumeInvocations(standing.revision, standing.deployment.id)]
 
 
-def _delete(snapshot: Snapshot, standings: tuple[Standing, ...], now: datetime) -> list[do.Action]:
+def _restore(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do.Action]:
+    """Nothing takes turns, since Restate lost its registrations: the one that did does again."""
+    if any(standing.active for standing in standings):
+        return []
+    before = snapshot.agent.status.get("activeRevision")
+    return [
+        do.RegisterRevision(s.revision)
+        for s in standings
+        if s.revision.name == before != snapshot.wanted.name
+        and s.known
+        and s.deployment is None
+        and s.revision.ready > 0
+    ]
+
+
+def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
     if not standings:
-        return [do.RemoveFinalizer()]
+        return _let_go(snapshot)
     actions: list[do.Action] = []
     for standing in standings:
         if may_remove(standing, target_active=False, deleting=True):
             deployment_id = standing.deployment.id if standing.deployment else None
             actions.append(do.RemoveRevision(standing.revision, deployment_id))
         else:
-            actions += _rest(snapshot, standing, now)
+            actions += _keep(snapshot, standing, now)
     return actions
 
 
-def _forget(snapshot: Snapshot) -> list[do.Action]:
-    """Registrations of ours without a revision: its ReplicaSet was deleted by hand, say."""
-    known = {snapshot.wanted.uri, *(revision.uri for revision in snapshot.revisions)}
-    return [
-        do.ForgetDeployment(url, deployment.id)
-        for url, view in snapshot.restates.items()
-        if isinstance(view, RestateView)
-        for deployment in view.deployments
-        if is_of(snapshot, deployment)
-        and deployment.uri not in known
-        and not view.holds_a_route(deployment.id)
-        and not view.load(deployment.id).counts.total
-    ]
+def _let_go(snapshot: Snapshot) -> list[do.Action]:
+    """The last revision is gone; so must be its registration, or others could never have it."""
+    if status.blind(snapshot):
+        return []
+    left = ghosts_of(snapshot)
+    if left:
+        return [_forget(ghost) for ghost in left if ghost.forgettable]
+    return [do.RemoveFinalizer()]
 
 
-def _held_up(snapshot: Snapshot, now: datetime) -> bool:
-    setback = snapshot.setbacks.get(snapshot.wanted.name)
-    return setback is not None and now < setback.retry_at
+def _forget(ghost: Ghost) -> do.ForgetDeployment:
+    return do.ForgetDeployment(ghost.admin_url, ghost.deployment.id)
 
 
-def _look_again(snapshot: Snapshot, standings: tuple[Standing, ...], now: datetime) -> timedelta:
+def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
     waits = [STEADY]
-    if any(isinstance(view, Unreachable) for view in snapshot.restates.values()):
-        waits.append(SOON)
-    waits += [setback.retry_at - now for setback in snapshot.setbacks.values()]
     settled = len(standings) == 1 and standings[0].active and not snapshot.agent.deleting
-    if not settled:
+    away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
+    if away or not settled:
         waits.append(SOON)
-    waits += [_idle_left(snapshot, s.revision, now) for s in standings if s.revision.idle_since]
-    return max(min(waits), timedelta(0))
+    waits += [_left(s.revision, snapshot, now) for s in standings if s.known]
+    # What is past is no reason to look again at once: it was acted on, or it can't be.
+    return min(wait for wait in waits if wait > timedelta(0))
 
 
-def _idle_left(snapshot: Snapshot, revision: Revision, now: datetime) -> timedelta:
-    delay = durations.parse(snapshot.agent.spec.drain.delay)
-    return (revision.idle_since or now) + delay - now
+def _left(revision: Revision, snapshot: Snapshot, now: datetime) -> timedelta:
+    """Until the next mark of a revision is due."""
+    drain = snapshot.agent.spec.drain
+    marks = [(revision.idle_since, drain.delay), (revision.quiet_since, drain.quiet)]
+    left = [since + durations.parse(span) - now for since, span in marks if since]
+    return min((wait for wait in left if wait > timedelta(0)), default=STEADY)

@@ -1,20 +1,29 @@
-"""One AgentDeployment at a time: observe, plan, apply, status; and what to remember of setbacks."""
+"""One AgentDeployment at a time: observe, plan, apply, status; and what to remember of failures."""
 
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from agent_operator import metrics
-from agent_operator.api import AgentDeploymentStatus, names, times
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, EVENTS, Kube
+from agent_operator.api import AgentDeploymentStatus
+from agent_operator.kube.client import Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import events, orphans
-from agent_operator.reconcile.actions import Action, CreateRevision, RegisterRevision
-from agent_operator.reconcile.apply import Applier, NotNowError
+from agent_operator.reconcile import orphans
+from agent_operator.reconcile.actions import (
+    Action,
+    CreateRevision,
+    RegisterRevision,
+    RemoveFinalizer,
+    subject,
+)
+from agent_operator.reconcile.apply import Applier
+from agent_operator.reconcile.errors import NotNowError, ServiceTakenError
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
+from agent_operator.reconcile.show import Shower
 from agent_operator.reconcile.snapshot import Setback, Snapshot
 from agent_operator.restate.client import DiscoveryError, RestateUnavailableError
 from agent_operator.restate.observer import RestateObserver
@@ -26,7 +35,32 @@ log = logging.getLogger(__name__)
 # would mean that plans don't converge.
 MAX_ROUNDS: Final = 8
 RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
-EVENT_LIMIT: Final = 1024
+SHORTEST_WAIT: Final = timedelta(milliseconds=50)
+
+FAILURES: Final = (
+    KubeError,
+    RestateUnavailableError,
+    DiscoveryError,
+    ServiceTakenError,
+    NotNowError,
+)
+
+
+@dataclass
+class _HeldUp:
+    """An action that did not work: how often, and when it is tried again (monotonic seconds)."""
+
+    attempts: int
+    until: float
+
+
+@dataclass
+class _Memory:
+    """What is remembered of one object. Losing it means that something is tried again sooner."""
+
+    held_up: dict[tuple[str, str], _HeldUp] = field(default_factory=dict)
+    setback: Setback | None = None
+    wanted: str = ""
 
 
 @dataclass
@@ -37,8 +71,11 @@ class Reconciler:
     store: Store
     restate: RestateObserver
     settings: Settings
-    _setbacks: dict[Key, dict[str, Setback]] = field(default_factory=dict)
-    _attempts: dict[tuple[Key, str], int] = field(default_factory=dict)
+    _memories: dict[Key, _Memory] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._applier = Applier(self.kube, self.store, self.restate)
+        self._shower = Shower(self.kube, self.store)
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Look at one AgentDeployment and do what is due.
@@ -46,115 +83,92 @@ class Reconciler:
         Returns:
             How long until it should be looked at again at the latest; ``None`` once it is gone.
         """
+        memory = self._memories.setdefault(key, _Memory())
         with metrics.RECONCILE_SECONDS.time():
             for _ in range(MAX_ROUNDS):
-                seen = await self._look(key)
+                seen = await self._look(key, memory)
                 if seen is None:
-                    self._forget(key)
+                    del self._memories[key]
                     await orphans.remove(key, self.store, self.kube)
-                    return None
+                    return None if self.store.get(key) is None else timedelta(0)
                 snapshot, due = seen
-                if not due.actions or not await self._carry_out(key, due, snapshot):
+                if not due.actions or not await self._carry_out(key, due, snapshot, memory):
                     break
-            await self._show(key, snapshot, due.status)
-        return due.look_again
+            shown_in = await self._show(key, snapshot, due.status)
+        return self._next(due, memory, shown_in)
 
-    async def _look(self, key: Key) -> tuple[Snapshot, Plan] | None:
-        setbacks = self._setbacks.get(key, {})
-        snapshot = await observe(key, self.store, self.restate, self.settings, setbacks)
-        return None if snapshot is None else (snapshot, plan(snapshot, datetime.now(UTC)))
+    async def _look(self, key: Key, memory: _Memory) -> tuple[Snapshot, Plan] | None:
+        snapshot = await observe(key, self.store, self.restate, self.settings, memory.setback)
+        if snapshot is None:
+            return None
+        if memory.wanted != snapshot.wanted.name:
+            # What went wrong with another revision says nothing of this one.
+            memory.wanted, memory.setback = snapshot.wanted.name, None
+        return snapshot, plan(snapshot, datetime.now(UTC))
 
-    async def _carry_out(self, key: Key, due: Plan, snapshot: Snapshot) -> bool:
-        """Whether all actions were carried out, so that a new look makes sense at once."""
-        applier = Applier(self.kube, self.store, self.restate)
+    async def _carry_out(self, key: Key, due: Plan, snapshot: Snapshot, memory: _Memory) -> bool:
+        """Whether anything was done and nothing failed, so that a new look makes sense at once."""
+        done, failed = 0, False
         for action in due.actions:
+            held_up = memory.held_up.get(subject(action))
+            if held_up and time.monotonic() < held_up.until:
+                failed = True
+                continue
+            if failed and isinstance(action, RemoveFinalizer):
+                continue
             try:
-                await applier.apply(action, snapshot)
-            except (KubeError, RestateUnavailableError, DiscoveryError, NotNowError) as error:
-                self._set_back(key, action, snapshot, error)
-                return isinstance(action, CreateRevision | RegisterRevision)
-            self._clear(key, snapshot, action)
-            if self.store.get(key) is None:
-                return True
-        return True
+                await self._applier.apply(action, snapshot)
+            except FAILURES as error:
+                self._set_back(key, action, memory, error)
+                failed = True
+            else:
+                memory.held_up.pop(subject(action), None)
+                if isinstance(action, CreateRevision | RegisterRevision):
+                    memory.setback = None
+                done += 1
+        # A setback shows in the next look's status, so there must be one.
+        return done > 0 and not failed
 
-    def _set_back(self, key: Key, action: Action, snapshot: Snapshot, error: Exception) -> None:
+    def _set_back(self, key: Key, action: Action, memory: _Memory, error: Exception) -> None:
         level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
         log.log(level, "%s/%s: %s did not work: %s", *key, type(action).__name__, error)
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
-        if not isinstance(action, CreateRevision | RegisterRevision):
-            return  # planned again at the next look, if it is still due
-        name = snapshot.wanted.name
-        attempt = self._attempts.get((key, name), 0)
-        self._attempts[(key, name)] = attempt + 1
-        pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-        retry_at = datetime.now(UTC) + timedelta(seconds=pause)
-        setback = Setback(_reason(error), str(error), retry_at)
-        self._setbacks.setdefault(key, {})[name] = setback
-
-    def _clear(self, key: Key, snapshot: Snapshot, action: Action) -> None:
+        before = memory.held_up.get(subject(action))
+        attempts = before.attempts + 1 if before else 1
+        pause = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
+        memory.held_up[subject(action)] = _HeldUp(attempts, time.monotonic() + pause)
         if isinstance(action, CreateRevision | RegisterRevision):
-            self._setbacks.get(key, {}).pop(snapshot.wanted.name, None)
-            self._attempts.pop((key, snapshot.wanted.name), None)
+            memory.setback = Setback(_reason(error), str(error))
 
-    def _forget(self, key: Key) -> None:
-        self._setbacks.pop(key, None)
-        for known in [k for k in self._attempts if k[0] == key]:
-            del self._attempts[known]
-
-    async def _show(self, key: Key, snapshot: Snapshot, status: AgentDeploymentStatus) -> None:
-        body = self.store.get(key)
-        if body is None or body["metadata"].get("uid") != snapshot.agent.metadata.uid:
-            return
-        new = status.dump()
-        if new == body.get("status"):
-            return
-        manifest = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": key[1], "namespace": key[0]},
-            "status": new,
-        }
+    async def _show(
+        self, key: Key, snapshot: Snapshot, status: AgentDeploymentStatus
+    ) -> timedelta | None:
         try:
-            shown = await self.kube.apply(AGENT_DEPLOYMENTS, manifest, "status")
+            return await self._shower.show(key, snapshot, status)
         except KubeError as error:
-            if error.missing:
-                return  # deleted meanwhile
-            raise
-        self.store.put(AGENT_DEPLOYMENTS, shown)
-        before = AgentDeploymentStatus.model_validate(body.get("status") or {})
-        for event in events.between(before, status):
-            await self._tell(snapshot, event)
+            log.warning("%s/%s: the status was not written: %s", *key, error)
+            return timedelta(seconds=RETRY_SECONDS[3])
 
-    async def _tell(self, snapshot: Snapshot, event: events.Event) -> None:
-        metadata = snapshot.agent.metadata
-        now = times.rfc3339(datetime.now(UTC))
-        body: dict[str, Any] = {
-            "metadata": {"generateName": f"{metadata.name}.", "namespace": metadata.namespace},
-            "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-            },
-            "type": event.kind,
-            "reason": event.reason,
-            "message": event.message[:EVENT_LIMIT],
-            "source": {"component": names.MANAGER},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        try:
-            await self.kube.create(EVENTS, metadata.namespace, body)
-        except KubeError as error:
-            log.warning("event %s was not recorded: %s", event.reason, error)
+    def _next(self, due: Plan, memory: _Memory, shown_in: timedelta | None) -> timedelta:
+        now = time.monotonic()
+        waits = [due.look_again]
+        # Actions that worked under another plan are never tried again: forget when they were due.
+        planned = {subject(action) for action in due.actions}
+        memory.held_up = {k: v for k, v in memory.held_up.items() if k in planned}
+        waits += [timedelta(seconds=held_up.until - now) for held_up in memory.held_up.values()]
+        if shown_in is not None:
+            waits.append(shown_in)
+        return max(min(waits), SHORTEST_WAIT)
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, DiscoveryError):
-        return "DiscoveryFailed"
-    if isinstance(error, RestateUnavailableError):
-        return "RestateUnreachable"
-    return "NotNow" if isinstance(error, NotNowError) else "KubernetesRefused"
+    match error:
+        case DiscoveryError():
+            return "DiscoveryFailed"
+        case RestateUnavailableError():
+            return "RestateUnreachable"
+        case ServiceTakenError():
+            return "ServiceTaken"
+        case NotNowError():
+            return "NotNow"
+    return "KubernetesRefused"

@@ -45,26 +45,24 @@ class Revision:
 
 @dataclass(frozen=True)
 class Setback:
-    """An action that didn't work and will be tried again at ``retry_at``."""
+    """Why the wanted revision could not be made or registered so far; it is tried again."""
 
     reason: str
     message: str
-    retry_at: datetime
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """The agent, the revision it wants, those it has, and each Restate that one of them uses.
 
-    ``setbacks`` are by revision name, from the operator's memory: losing them only means that
-    an action is tried again sooner.
+    ``setback`` is from the operator's memory: losing it loses a message until the next try.
     """
 
     agent: AgentDeployment
     wanted: Wanted
     revisions: tuple[Revision, ...] = ()
     restates: Mapping[str, RestateView | Unreachable] = field(default_factory=dict)
-    setbacks: Mapping[str, Setback] = field(default_factory=dict)
+    setback: Setback | None = None
 
     @property
     def target(self) -> Revision | None:

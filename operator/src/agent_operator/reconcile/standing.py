@@ -160,8 +160,7 @@ def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure |
     # Once registered it was active: coming back to it is no first start, and has no deadline.
     if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:
         return None
-    setback = snapshot.setbacks.get(revision.name)
-    detail = revision.trouble or setback
+    detail = revision.trouble or snapshot.setback
     why = f": {detail.message}" if detail else ""
     return Failure(
         "ProgressDeadlineExceeded",

@@ -11,6 +11,7 @@ from agent_operator.api import AgentDeploymentStatus, Condition, Phase, PodCount
 from agent_operator.api.status import InvocationCounts
 from agent_operator.api.times import rfc3339
 from agent_operator.reconcile import manifests
+from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
 from agent_operator.restate.view import Unreachable
@@ -23,6 +24,7 @@ DRAINING: Final = "Draining"
 STUCK: Final = "Stuck"
 RESTATE_REACHABLE: Final = "RestateReachable"
 
+HISTORY_LENGTH: Final = 20
 # Enough to know an error by; a trace of it is in Restate.
 ERROR_LENGTH: Final = 300
 
@@ -32,7 +34,8 @@ def build(
 ) -> AgentDeploymentStatus:
     """The status to show for a snapshot."""
     target = next((s for s in standings if s.revision is snapshot.target), None)
-    active = _active(standings, target)
+    active = _active(snapshot, standings, target)
+    serving = active or target
     draining = [s for s in standings if _drains(s, snapshot)]
     generation = snapshot.agent.metadata.generation
     conditions = [
@@ -47,9 +50,12 @@ def build(
         active_revision=active.revision.name if active else None,
         candidate_revision=_candidate(snapshot, target),
         services=sorted(active.deployment.services) if active and active.deployment else [],
-        replicas=target.revision.replicas if target else 0,
-        ready_replicas=target.revision.ready if target else 0,
-        selector=manifests.selector_text(snapshot.wanted.name),
+        history=_history(snapshot, active),
+        replicas=serving.revision.replicas if serving else 0,
+        ready_replicas=serving.revision.ready if serving else 0,
+        selector=manifests.selector_text(
+            serving.revision.name if serving else snapshot.wanted.name
+        ),
         draining_revisions=len(draining),
         dormant_revisions=sum(s.phase is Phase.DORMANT for s in draining),
         draining_invocations=sum(s.load.counts.total for s in draining if s.load),
@@ -59,6 +65,12 @@ def build(
         ],
         conditions=_with_times(snapshot, conditions, now),
     )
+
+
+def blind(snapshot: Snapshot) -> bool:
+    """Whether an agent without revisions may be registered with a Restate that can't be asked."""
+    away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
+    return away and bool(snapshot.agent.status.get("history"))
 
 
 def counts_in_words(counts: InvocationCounts) -> str:
@@ -78,11 +90,23 @@ def counts_in_words(counts: InvocationCounts) -> str:
     return f"{counts.total} {noun} ({', '.join(parts)})" if parts else f"no {noun}"
 
 
-def _active(standings: Sequence[Standing], target: Standing | None) -> Standing | None:
+def _active(
+    snapshot: Snapshot, standings: Sequence[Standing], target: Standing | None
+) -> Standing | None:
     if target and target.active:
         return target
+    before = snapshot.agent.status.get("activeRevision")
     actives = [s for s in standings if s.active]
-    return max(actives, key=lambda s: s.revision.created, default=None)
+    # Of two that each hold a route, the one that was active holds all the others.
+    return max(actives, key=lambda s: (s.revision.name == before, s.revision.created), default=None)
+
+
+def _history(snapshot: Snapshot, active: Standing | None) -> list[str]:
+    before = list(snapshot.agent.status.get("history", ()))
+    if active is None or active.revision.name in before[:1]:
+        return before
+    name = active.revision.name
+    return [name, *(other for other in before if other != name)][:HISTORY_LENGTH]
 
 
 def _candidate(snapshot: Snapshot, target: Standing | None) -> str | None:
@@ -118,8 +142,8 @@ def _held_up_by(standing: Standing, snapshot: Snapshot) -> tuple[str | None, str
     revision = standing.revision
     if standing.failure:
         return standing.failure.reason, standing.failure.message
-    setback = snapshot.setbacks.get(revision.name)
-    if setback:
+    setback = snapshot.setback
+    if setback and revision is snapshot.target and not standing.active:
         return setback.reason, setback.message
     if revision.trouble and revision.ready < revision.replicas:
         return revision.trouble.reason, revision.trouble.message
@@ -155,7 +179,7 @@ def _progressing(
     if snapshot.agent.deleting:
         return _deletion_progress(snapshot, draining)
     name = snapshot.wanted.name
-    setback = snapshot.setbacks.get(name)
+    setback = snapshot.setback
     if target is None:
         if setback:
             return _condition(PROGRESSING, "True", setback.reason, setback.message)
@@ -202,7 +226,7 @@ def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
             f"services of {revision.name} were taken over by deployment {foreign.id} at"
             f" {foreign.uri}, not of this AgentDeployment; deregister it to take them back",
         )
-    setback = snapshot.setbacks.get(revision.name)
+    setback = snapshot.setback
     if setback:
         return _condition(
             PROGRESSING, "True", setback.reason, f"{revision.name}: {setback.message}"
@@ -214,7 +238,7 @@ def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
 
 def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
     away = [v for v in snapshot.restates.values() if isinstance(v, Unreachable)]
-    if away:
+    if away and (draining or blind(snapshot)):
         return _condition(
             PROGRESSING,
             "True",
@@ -228,6 +252,15 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
             "True",
             "DeletionWaitsForInvocations",
             f"being deleted once its turns are done{_drain_in_words(draining)}",
+        )
+    if lost := [ghost for ghost in ghosts_of(snapshot) if not ghost.forgettable]:
+        counts = counts_in_words(lost[0].load.counts)
+        return _condition(
+            PROGRESSING,
+            "True",
+            "DeletionWaitsForInvocations",
+            f"being deleted; {lost[0].deployment.id} still has {counts}, but its ReplicaSet was"
+            " deleted, so that they can't go on: kill them in Restate",
         )
     return _condition(PROGRESSING, "True", "Deleting", "being deleted")
 

@@ -7,6 +7,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -16,6 +17,8 @@ import httpx
 
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.restate.view import Deployment, Load, Service, StuckInvocation
+
+log = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 
@@ -57,11 +60,13 @@ limit 1000
 """
 # Restate's code for "nothing answers at the deployment's address".
 UNANSWERED: Final = "RT0010"
-BACKING_OFF_SQL: Final = """
+UNANSWERED_SQL: Final = """
 select id, pinned_deployment_id as deployment from sys_invocation
-where status = 'backing-off' and pinned_deployment_id is not null
+where status = 'backing-off' and last_failure_error_code = 'RT0010'
 """
 BATCH: Final = 1000
+# Restate's own word, and not that of a proxy in front of it.
+_FINAL: Final = frozenset({400, 409, 422})
 _MAY_BE_STUCK: Final = frozenset({"paused", "backing-off"})
 _FIELDS: Final = {
     "running": "running",
@@ -135,7 +140,13 @@ class RestateClient:
 
     async def _stuck(self) -> dict[str, list[StuckInvocation]]:
         found: dict[str, list[StuckInvocation]] = {}
-        for row in await self._query(STUCK_SQL):
+        try:
+            rows = await self._query(STUCK_SQL)
+        except RestateUnavailableError as error:
+            # An older server may lack a column; nothing is decided on this alone.
+            log.warning("can't tell what is stuck: %s", error)
+            return found
+        for row in rows:
             found.setdefault(row.get("deployment", ""), []).append(_stuck(row))
         return found
 
@@ -181,9 +192,7 @@ class RestateClient:
         if response.is_success:
             return self._json(response)
         code, message = _error(response)
-        if response.status_code in {408, 425, 429}:
-            raise RestateUnavailableError(f"{self.url} answered {response.status_code}: {message}")
-        if response.is_client_error:
+        if code and response.status_code in _FINAL:
             raise RegistrationRefusedError(message)
         if code.startswith("META"):
             raise DiscoveryError(message)
@@ -197,16 +206,16 @@ class RestateClient:
         if response.status_code != httpx.codes.NOT_FOUND:
             self._checked(response)
 
-    async def resume_waiting(self, deployment_id: str) -> int:
-        """Try at once what is pinned to a deployment and waits for its next try.
+    async def resume_unanswered(self, deployment_id: str) -> int:
+        """Try at once what is pinned to a deployment, and got no answer at its address before.
 
-        Paused ones are included if they are so because nothing answered at the deployment's
-        address, as happens when nobody woke it for hours: nobody else would ever resume them.
+        Paused ones are included: nobody woke the deployment for hours, and nobody else would ever
+        resume them. What failed for a reason of its own waits for its own time.
 
         Returns:
             How many invocations go on.
         """
-        rows = await self._query(BACKING_OFF_SQL)
+        rows = await self._query(UNANSWERED_SQL)
         stuck = (await self._stuck()).get(deployment_id, [])
         ids = [row["id"] for row in rows if row["deployment"] == deployment_id]
         ids += [found.id for found in stuck if found.paused and found.unanswered]
@@ -230,7 +239,7 @@ class RestateClient:
             return await self._http.request(
                 method, path, headers={"accept": "application/json"}, **options
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             detail = str(error) or type(error).__name__
             raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from error
 

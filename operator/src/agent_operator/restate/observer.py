@@ -24,6 +24,7 @@ class _Server:
     seen: RestateView | Unreachable | None = None
     seen_at: float = float("-inf")
     failures: int = 0
+    changes: int = 0
 
     def still_good(self, now: float, max_age: float) -> bool:
         if isinstance(self.seen, Unreachable):
@@ -77,8 +78,9 @@ class RestateObserver:
     def forget(self, url: str) -> None:
         """Make the next look a new one: something was just changed there."""
         server = self._server(url)
+        server.changes += 1
         if not isinstance(server.seen, Unreachable):
-            server.seen = None
+            server.seen_at = float("-inf")
 
     async def close(self) -> None:
         """Let all connections go."""
@@ -91,13 +93,16 @@ class RestateObserver:
         return self._servers[url]
 
     async def _look(self, url: str, server: _Server) -> None:
+        started, changes = self._clock(), server.changes
         try:
             server.seen = await _read(server.client)
             server.failures = 0
+            # What was changed meanwhile may be missing from it: good for now, but not for later.
+            server.seen_at = started if server.changes == changes else float("-inf")
         except RestateUnavailableError as error:
             server.seen = Unreachable(url, str(error))
             server.failures += 1
-        server.seen_at = self._clock()
+            server.seen_at = self._clock()
 
 
 async def _read(client: RestateClient) -> RestateView:

@@ -1,0 +1,41 @@
+"""Registrations of an agent without a revision: its ReplicaSet was deleted by hand, say. Pure."""
+
+from dataclasses import dataclass
+
+from agent_operator.reconcile.snapshot import Snapshot
+from agent_operator.reconcile.standing import is_of
+from agent_operator.restate.view import Deployment, Load, RestateView
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """A deployment that no pods can serve any more. ``forgettable``: nothing needs it."""
+
+    admin_url: str
+    deployment: Deployment
+    load: Load
+    forgettable: bool
+
+
+def ghosts_of(snapshot: Snapshot) -> list[Ghost]:
+    """The registrations without a revision, of each Restate that can be asked.
+
+    One that still takes turns is left alone, but not in deletion: it would block its services.
+    """
+    known = {revision.uri for revision in snapshot.revisions}
+    if not snapshot.agent.deleting:
+        known.add(snapshot.wanted.uri)
+    return [
+        Ghost(url, deployment, view.load(deployment.id), may_forget(snapshot, view, deployment.id))
+        for url, view in snapshot.restates.items()
+        if isinstance(view, RestateView)
+        for deployment in view.deployments
+        if is_of(snapshot, deployment) and deployment.uri not in known
+    ]
+
+
+def may_forget(snapshot: Snapshot, view: RestateView, deployment_id: str) -> bool:
+    """Whether a registration without a revision may go."""
+    if view.load(deployment_id).counts.total:
+        return False
+    return snapshot.agent.deleting or not view.holds_a_route(deployment_id)

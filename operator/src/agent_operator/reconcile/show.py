@@ -1,0 +1,112 @@
+"""Write the status where it differs, and tell each new fact as an event."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from agent_operator.api import AgentDeploymentStatus, names, times
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, EVENTS, Body, Kube
+from agent_operator.kube.errors import KubeError
+from agent_operator.kube.store import Key, Store
+from agent_operator.reconcile import events
+from agent_operator.reconcile.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+EVENT_LIMIT: Final = 1024
+# Numbers that change with each turn are written no more often than this.
+COUNTS_SECONDS: Final = 5.0
+
+
+@dataclass
+class Shower:
+    """Shows people what was seen."""
+
+    kube: Kube
+    store: Store
+    _written: dict[Key, float] = field(default_factory=dict)
+
+    async def show(
+        self, key: Key, snapshot: Snapshot, status: AgentDeploymentStatus
+    ) -> timedelta | None:
+        """Write a status and its events.
+
+        Returns:
+            When to come again, where only numbers changed and were written a moment ago.
+
+        Raises:
+            KubeError: the status could not be written.
+        """
+        body = self.store.get(key)
+        if body is None or body["metadata"].get("uid") != snapshot.agent.metadata.uid:
+            self._written.pop(key, None)
+            return None
+        old, new = body.get("status") or {}, status.dump()
+        if new == old:
+            return None
+        wait = self._written.get(key, float("-inf")) + COUNTS_SECONDS - time.monotonic()
+        if wait > 0 and _essence(new) == _essence(old):
+            return timedelta(seconds=wait)
+        await self._write(key, snapshot, new)
+        before = AgentDeploymentStatus.model_validate(old)
+        for event in events.between(before, status):
+            await self._tell(snapshot, event)
+        return None
+
+    async def _write(self, key: Key, snapshot: Snapshot, status: Body) -> None:
+        manifest = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            # With the uid, so that a new object of the same name never gets an old one's status.
+            "metadata": {"name": key[1], "namespace": key[0], "uid": snapshot.agent.metadata.uid},
+            "status": status,
+        }
+        try:
+            shown = await self.kube.apply(AGENT_DEPLOYMENTS, manifest, "status")
+        except KubeError as error:
+            if not error.missing:
+                raise
+            return  # deleted meanwhile
+        self._written[key] = time.monotonic()
+        self.store.put(AGENT_DEPLOYMENTS, shown)
+
+    async def _tell(self, snapshot: Snapshot, event: events.Event) -> None:
+        metadata = snapshot.agent.metadata
+        now = times.rfc3339(datetime.now(UTC))
+        body: dict[str, Any] = {
+            "metadata": {"generateName": f"{metadata.name}.", "namespace": metadata.namespace},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+            },
+            "type": event.kind,
+            "reason": event.reason,
+            "message": event.message[:EVENT_LIMIT],
+            "source": {"component": names.MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self.kube.create(EVENTS, metadata.namespace, body)
+        except KubeError as error:
+            log.warning("event %s was not recorded: %s", event.reason, error)
+
+
+def _essence(status: Body) -> Body:
+    """A status without what changes with each turn."""
+    bare = {key: value for key, value in status.items() if key != "drainingInvocations"}
+    bare["revisions"] = [
+        {key: value for key, value in revision.items() if key not in {"invocations", "oldest"}}
+        for revision in status.get("revisions", ())
+    ]
+    bare["conditions"] = [
+        {key: value for key, value in condition.items() if key != "message"}
+        for condition in status.get("conditions", ())
+    ]
+    return bare
