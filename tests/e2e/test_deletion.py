@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.e2e.world import V1, V2, World
+from tests.e2e.world import OURS, V1, V2, World
 
 
 @pytest.mark.parametrize("cascade", ["background", "foreground"])
@@ -49,5 +49,32 @@ async def test_two_revisions_wait_for_their_own_turns(world: World) -> None:
     await world.gone(first)
     assert world.agent() is not None
     assert (await world.approve("b", *new))["revision"] == second
+    await world.until(lambda: world.agent() is None, "the object to go")
+    assert await world.deployments() == set()
+
+
+async def test_without_its_finalizer_nothing_is_left_in_the_cluster(world: World) -> None:
+    """Somebody removes the finalizer by hand, since Restate is gone for good, say."""
+    first = await world.started(V1)
+    await world.claim("a")
+    world.kubectl("delete", "agd", "assistant", "--wait=false")
+    await world.until(
+        lambda: world.condition("Progressing").get("reason") == "DeletionWaitsForInvocations",
+        "the reason why it waits",
+    )
+    world.kubectl(
+        "patch", "agd", "assistant", "--type=merge", "-p", '{"metadata":{"finalizers":[]}}'
+    )
+    await world.until(lambda: not world.replica_sets(), "the ReplicaSet to go")
+    # The next one of that name takes over what Restate still has of it.
+    second = await world.started(V2)
+    assert second != first
+    assert (await world.weather("b"))["revision"] == second
+
+
+async def test_revisions_deleted_by_hand_leave_no_registration(world: World) -> None:
+    await world.started(V1)
+    world.kubectl("delete", "agd", "assistant", "--wait=false")
+    world.kubectl("delete", "replicasets", f"--selector={OURS}", "--wait=false")
     await world.until(lambda: world.agent() is None, "the object to go")
     assert await world.deployments() == set()
