@@ -1,4 +1,4 @@
-"""Makes what is generated of ``manifests/`` and of the chart.
+"""Makes what is generated of ``manifests/``, of the chart and of ``docs/``.
 
 ``python -m hack.manifests`` writes the files; ``--check`` only says which of them are stale.
 """
@@ -15,6 +15,7 @@ import yaml
 from agent_operator.cli.crd import as_yaml as crd_yaml
 from hack.cluster import ClusterError, tools
 from hack.cluster.paths import this_clone
+from hack.reference import NoExampleError, reference
 
 ROOT = this_clone().root
 CHART = ROOT / "helm" / "durable-agents"
@@ -129,6 +130,7 @@ def files() -> dict[str, str]:
         "manifests/crd.yaml": crd_yaml(),
         "helm/durable-agents/crds/agentdeployments.yaml": crd_yaml(),
         "manifests/install.yaml": install_yaml(),
+        "docs/reference.md": reference(),
     }
     for name, text in SAMPLES.items():
         made[f"manifests/samples/{name}"] = GENERATED + text.format(image=image)
@@ -156,7 +158,7 @@ def main() -> int:
             if not only_check:
                 (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
                 (ROOT / name).write_text(files()[name])
-    except ClusterError as error:
+    except (ClusterError, NoExampleError) as error:
         print(f"hack.manifests: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

@@ -52,6 +52,11 @@ class Turns:
         answer = await self._http.post(f"/{agent}/{session}/approvals")
         return list(_checked(answer).json())
 
+    async def history(self, agent: str, session: str) -> list[dict[str, Any]]:
+        """A session's messages, the oldest first."""
+        answer = await self._http.post(f"/{agent}/{session}/history")
+        return list(_checked(answer).json()["messages"])
+
     async def approval(self, agent: str, session: str) -> dict[str, Any]:
         """The first approval that a session asks for, as soon as it does."""
 

@@ -1,12 +1,14 @@
-"""Command line: ``python -m hack.images build|load|all [--only operator,...]``."""
+"""Command line: ``python -m hack.images build|load|all|values [--only operator,...]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+import yaml
+
 from hack.cluster import ClusterError
-from hack.images import ImageError, build, ensure
+from hack.images import ImageError, build, chart_values, ensure
 from hack.images.specs import SPECS
 from hack.restate import RestateError
 
@@ -22,11 +24,12 @@ def _names(text: str) -> list[str]:
 
 
 def main() -> int:
-    """Builds images, or builds and loads them; prints one ``name reference`` line for each."""
+    """Builds images, or builds and loads them; prints their names, or values for the chart."""
     parser = argparse.ArgumentParser(prog="python -m hack.images", description=main.__doc__)
     parser.add_argument(
-        "command", choices=("build", "load", "all"),
-        help="build: build what is missing; load, all: that, and bring it into the cluster in use",
+        "command", choices=("build", "load", "all", "values"),
+        help="build: build what is missing; load, all: that, and bring it into the cluster in use;"
+        " values: all of that, and print values with which the chart runs them",
     )  # fmt: skip
     parser.add_argument(
         "--only", type=_names, default=list(SPECS), metavar="NAMES",
@@ -38,6 +41,9 @@ def main() -> int:
     except (ImageError, ClusterError, RestateError) as error:
         print(f"hack.images: {error}", file=sys.stderr)
         return 1
+    if arguments.command == "values":
+        print(yaml.safe_dump(chart_values(done), sort_keys=False), end="")
+        return 0
     for name, reference in done.items():
         print(name, reference)
     return 0

@@ -78,3 +78,28 @@ async def test_revisions_deleted_by_hand_leave_no_registration(world: World) -> 
     world.kubectl("delete", "replicasets", f"--selector={OURS}", "--wait=false")
     await world.until(lambda: world.agent() is None, "the object to go")
     assert await world.deployments() == set()
+
+
+async def test_a_user_in_a_hurry(world: World) -> None:
+    first = await world.started(V1, deletionPolicy="Kill")
+    await world.claim("a")
+    world.kubectl("delete", "agd", "assistant", "--timeout=90s")
+    await world.gone(first)
+    assert await world.deployments() == set()
+
+
+async def test_a_drain_has_a_deadline(world: World) -> None:
+    """What is cancelled ends its turn in order, though its revision slept."""
+    first = await world.started(V1)
+    invocation, _ = await world.claim("a")
+    drain = {"delay": "0s", "quiet": "1s", "deadline": "15s", "onDeadline": "Cancel"}
+    await world.started(V2, drain=drain)
+    await world.until(lambda: world.phases().get(V1) == "Dormant", "the old revision to sleep")
+    assert "then Cancel" in world.condition("Draining")["message"]
+    await world.gone(first)
+    (row,) = await world.query(
+        f"select completion_failure from sys_invocation where id = '{invocation}'"
+    )
+    assert "cancelled" in row["completion_failure"]
+    history = await world.turns.history("ClaimAgent", world.key("a"))
+    assert history[-1]["role"] == "error"

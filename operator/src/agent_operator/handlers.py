@@ -62,8 +62,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.scanning.disabled = True
-    chosen.watching.server_timeout = 300
-    chosen.watching.client_timeout = 310
+    chosen.watching.server_timeout = 600
+    chosen.watching.client_timeout = 610
     chosen.watching.connect_timeout = 10
     chosen.networking.request_timeout = 30
     # kopf holds one worker for each object; it would wait seconds between events of one object.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from agent_operator import metrics
+from agent_operator import logs, metrics
 from agent_operator.kube.store import Key
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,12 @@ class Loop:
     look: Look
     _watched: dict[Key, _Watched] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT))
+    _closed: bool = False
 
     def wake(self, key: Key) -> None:
         """Look at this one again, soon."""
+        if self._closed:
+            return
         watched = self._watched.get(key)
         if watched is None:
             wake = asyncio.Event()
@@ -57,7 +60,8 @@ class Loop:
         return max((now - start for start in since), default=0.0)
 
     async def close(self) -> None:
-        """Stop all looks."""
+        """Stop all looks, for good: once this has returned, nothing is done any more."""
+        self._closed = True
         tasks = [watched.task for watched in self._watched.values()]
         for task in tasks:
             task.cancel()
@@ -69,14 +73,15 @@ class Loop:
             watched = self._watched[key]
             watched.wake.clear()
             pause: float | None
-            try:
-                pause = await self._look(key, watched)
-                failures = 0
-            except Exception:
-                log.exception("%s/%s: the look failed", *key)
-                metrics.RECONCILE_ERRORS.inc()
-                failures += 1
-                pause = min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
+            with logs.reconciling(*key):
+                try:
+                    pause = await self._look(key, watched)
+                    failures = 0
+                except Exception:
+                    log.exception("the look failed")
+                    metrics.RECONCILE_ERRORS.inc()
+                    failures += 1
+                    pause = min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
             if pause is None and not watched.wake.is_set():
                 del self._watched[key]  # gone; a later wake begins anew
                 return

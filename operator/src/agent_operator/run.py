@@ -1,16 +1,19 @@
-"""The operator's process: health first, then the CRD, then the watches, until told to stop."""
+"""The operator's process: health, then the lease, the CRD, the watches, until told to stop."""
 
 import asyncio
 import logging
 import signal
-from typing import Final
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 import kopf
 
-from agent_operator import handlers, health
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube
+from agent_operator import handlers, health, metrics
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, Body, Kube
 from agent_operator.kube.errors import KubeError
-from agent_operator.kube.store import Store, resync
+from agent_operator.kube.store import Key, Store, resync
+from agent_operator.leader import Election
 from agent_operator.loop import Loop
 from agent_operator.reconcile.reconciler import Reconciler
 from agent_operator.restate.observer import RestateObserver
@@ -28,19 +31,68 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
     stop = stop or _stop_on_signals()
     kube, store, restate = await Kube.connect(), Store(), RestateObserver()
     loop = Loop(Reconciler(kube, store, restate, settings).reconcile)
-    state = _State()
-    server = await health.serve(settings.health_port, lambda: state.not_ready, loop.longest_look)
+    election = _election(settings, kube)
+    state = _State(election)
+    server = await health.serve(
+        settings.health_port, state.why_not_ready, loop.longest_look, state.role
+    )
     try:
-        await _until_first(stop, _work(settings, stop, kube, store, loop, state))
+        with metrics.showing(lambda: _statuses(store)):
+            work = _work(settings, stop, kube, store, loop, state)
+            await _until_first(stop, _lead(election, work))
     finally:
         await loop.close()
+        if election:
+            await election.release()  # only now that nothing acts any more
         await restate.close()
         await kube.close()
         await server.cleanup()
 
 
+@dataclass
 class _State:
+    election: Election | None
     not_ready: str | None = "starting"
+
+    def why_not_ready(self) -> str | None:
+        match self.role():
+            case "starting":
+                return (self.election and self.election.trouble) or "starting"
+            case "standby":
+                return None
+        return self.not_ready
+
+    def role(self) -> str:
+        if self.election and self.election.role != "leader":
+            return self.election.role
+        return "ok"
+
+
+def _election(settings: Settings, kube: Kube) -> Election | None:
+    if not settings.lease_namespace:
+        return None
+    return Election(kube, settings.identity, settings.lease_namespace, settings.lease_name)
+
+
+async def _lead(election: Election | None, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work while this replica holds the lease."""
+    try:
+        if election is None:
+            metrics.LEADER.set(1)
+            await work
+            return
+        await election.acquire()
+        async with asyncio.TaskGroup() as group:
+            holding = group.create_task(election.hold())
+            await work
+            holding.cancel()
+    finally:
+        work.close()  # where it was never begun
+
+
+def _statuses(store: Store) -> Iterator[tuple[Key, Body]]:
+    for key in store.names(AGENT_DEPLOYMENTS):
+        yield key, (store.get(key) or {}).get("status") or {}
 
 
 async def _work(

@@ -1,11 +1,14 @@
 """The operator's own settings, from its environment."""
 
 import re
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from agent_operator.api.spec import ADDRESS_PATTERN
+from agent_operator.logs import LogFormat
 
 DEFAULT_ADMIN_URL: Final = "http://restate:9070"
 ADDRESS: Final = re.compile(ADDRESS_PATTERN)
@@ -21,6 +24,9 @@ class Settings:
 
     ``namespaces`` empty means all of them. ``resync_seconds`` is how often the operator's picture
     of the cluster is compared with a full list, in case a watch lost something.
+
+    ``identity`` is this replica's among those that share the Lease ``lease_name``; without a
+    ``lease_namespace`` there is no Lease, and this is the only replica.
     """
 
     admin_url: str = DEFAULT_ADMIN_URL
@@ -28,6 +34,10 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     health_port: int = 8080
     log_level: str = "INFO"
+    log_format: LogFormat = "text"
+    identity: str = ""
+    lease_namespace: str = ""
+    lease_name: str = "durable-agents-operator"
     resync_seconds: float = 600.0
 
     @classmethod
@@ -35,7 +45,8 @@ class Settings:
         """Read the settings.
 
         Raises:
-            SettingsError: RESTATE_ADMIN_URL is no http(s) address, or HEALTH_PORT no port.
+            SettingsError: RESTATE_ADMIN_URL is no http(s) address, HEALTH_PORT no port, or
+                LOG_FORMAT neither text nor json.
         """
         return cls(
             admin_url=_address("RESTATE_ADMIN_URL", env.get("RESTATE_ADMIN_URL", cls.admin_url)),
@@ -47,6 +58,10 @@ class Settings:
             ),
             health_port=_port("HEALTH_PORT", env.get("HEALTH_PORT") or str(cls.health_port)),
             log_level=(env.get("LOG_LEVEL") or cls.log_level).upper(),
+            log_format=_log_format(env.get("LOG_FORMAT") or cls.log_format),
+            identity=env.get("POD_NAME") or _own_name(),
+            lease_namespace=env.get("POD_NAMESPACE", ""),
+            lease_name=env.get("LEASE_NAME") or cls.lease_name,
         )
 
 
@@ -64,3 +79,15 @@ def _port(name: str, value: str) -> int:
     if not value.isdecimal() or not 0 <= int(value) <= 65_535:
         raise SettingsError(f"{name} is {value!r}; give a port from 0 (any free one) to 65535")
     return int(value)
+
+
+def _log_format(value: str) -> LogFormat:
+    match value:
+        case "text" | "json":
+            return value
+    raise SettingsError(f"LOG_FORMAT is {value!r}; give text or json")
+
+
+def _own_name() -> str:
+    # Two processes on one machine must not take each other for themselves.
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"

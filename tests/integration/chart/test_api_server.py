@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from agent_operator.api import AgentDeploymentSpec, names
+from agent_operator.api.crd import documented
 from hack import cluster
 from hack.cluster.paths import this_clone
+from hack.reference import example_of
 from tests.integration.chart.helm import CHART, helm
 from tests.integration.chart.test_render import EVERYTHING, VALUES
 from tests.support import kube
@@ -82,3 +85,13 @@ def test_the_samples(kubectl: kube.Kubectl, sample: str) -> None:
     path = ROOT / "manifests" / "samples" / sample
     said = kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(path))
     assert "created (server dry run)" in said
+
+
+def test_the_examples_of_the_reference(kubectl: kube.Kubectl) -> None:
+    agent = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": "example", "namespace": kubectl.namespace},
+        "spec": example_of(documented(AgentDeploymentSpec)),
+    }
+    dry_run(kubectl, yaml.safe_dump(agent))

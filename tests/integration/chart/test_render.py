@@ -30,6 +30,7 @@ EVERYTHING: dict[str, Any] = {
     "commonLabels": {"team": "x"},
     "agents": {**WEATHER, "keyed": {"image": "mine:1", "model": KEY}},
     "operator": {
+        "replicas": 2,
         "watchNamespaces": [NAMESPACE, "other"],
         "extraEnv": [{"name": "A", "value": "b"}],
         "podAnnotations": {"a": "b"},
@@ -142,12 +143,58 @@ def test_an_external_restate_replaces_ours() -> None:
 
 def test_a_list_of_namespaces_gives_roles_there_and_no_more() -> None:
     manifests_ = objects({"operator": {"watchNamespaces": [NAMESPACE, "other"]}})
-    roles = [m for m in manifests_ if m["kind"] == "Role" and "operator" in m["metadata"]["name"]]
+    roles = [
+        m for m in manifests_ if m["kind"] == "Role" and m["metadata"]["name"].endswith("-operator")
+    ]
     assert {role["metadata"]["namespace"] for role in roles} == {NAMESPACE, "other"}
     cluster_role = find(manifests_, "ClusterRole", f"{NAMESPACE}-demo-operator")
     assert all(set(rule["verbs"]) == {"list", "watch"} for rule in cluster_role["rules"])
     everywhere = find(objects(), "ClusterRole", f"{NAMESPACE}-demo-operator")
     assert roles[0]["rules"] == everywhere["rules"][len(cluster_role["rules"]) :]
+
+
+def test_the_operator_may_do_no_more_than_it_does() -> None:
+    cluster_role = find(objects(), "ClusterRole", f"{NAMESPACE}-demo-operator")
+    rules = {
+        (group, resource): set(rule["verbs"])
+        for rule in cluster_role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert rules["", "events"] == {"create"}
+    assert ("events.k8s.io", "events") not in rules
+    assert rules["durableagents.dev", "agentdeployments/status"] == {"patch"}
+    leases = find(objects(), "Role", "demo-operator-lease")["rules"]
+    assert [(rule.get("resourceNames"), rule["verbs"]) for rule in leases] == [
+        (["demo-operator"], ["get", "update"]),
+        (None, ["create"]),
+    ]
+
+
+def test_replicas_of_the_operator_share_a_lease() -> None:
+    manifests_ = objects({"operator": {"replicas": 2}})
+    deployment = find(manifests_, "Deployment", "demo-operator")
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["type"] == "RollingUpdate"
+    spec = deployment["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert env(container)["LEASE_NAME"] == "demo-operator"
+    assert {e["name"] for e in container["env"] if "valueFrom" in e} == {
+        "POD_NAME",
+        "POD_NAMESPACE",
+    }
+    selector = deployment["spec"]["selector"]
+    for spread in spec["topologySpreadConstraints"]:
+        assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+        assert spread["labelSelector"] == selector
+    budget = find(manifests_, "PodDisruptionBudget", "demo-operator")
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": selector}
+
+
+def test_one_replica_of_the_operator_is_in_no_node_drain_s_way() -> None:
+    assert not [m for m in objects() if m["kind"] == "PodDisruptionBudget"]
+    (spec,) = (s for name, s in pod_specs(objects()) if name == "Deployment/demo-operator")
+    assert "topologySpreadConstraints" not in spec
 
 
 def test_agents_become_agent_deployments() -> None:
@@ -172,7 +219,7 @@ def test_extra_objects_come_along() -> None:
 def test_the_hooks() -> None:
     manifests_ = objects()
     upgrade = find(manifests_, "Job", "demo-crd-upgrade")
-    assert upgrade["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+    assert upgrade["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert upgrade["spec"]["template"]["spec"]["containers"][0]["args"] == ["crd", "apply"]
     uninstall = find(manifests_, "Job", "demo-uninstall")
     assert uninstall["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
@@ -187,7 +234,8 @@ def test_the_hooks() -> None:
     ("values", "message"),
     [
         ({"operater": {}}, "operater"),
-        ({"operator": {"replicas": 2}}, "replicas"),
+        ({"operator": {"replicas": -1}}, "replicas"),
+        ({"operator": {"logFormat": "xml"}}, "logFormat"),
         ({"operator": {"image": {"repository": "x", "pullPolicy": "Sometimes"}}}, "pullPolicy"),
         ({"operator": {"watchNamespaces": ["Not_A_Name"]}}, "watchNamespaces"),
         ({"operator": {"logLevel": "LOUD"}}, "logLevel"),

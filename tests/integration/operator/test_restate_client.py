@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import Literal
 
 import httpx
 import pytest
@@ -176,7 +177,11 @@ async def test_what_woke_while_there_were_no_pods_goes_on_at_once(
         one = await client.register(uri, OWNER)
         await send(server, "Claims/a/wait_after_a_step")
         await until(client, lambda v: v.load(one.id).counts.suspended == 1)
+    assert one.id not in await client.attempted()
     await answer_awakeable(server, client)
+    if state == "backing_off":
+        await until(client, lambda v: v.load(one.id).counts.backing_off == 1)
+        assert one.id in await client.attempted()
     view = await until(client, lambda v: getattr(v.load(one.id).counts, state) == 1)
     assert view.load(one.id).counts.total == 1
     assert view.load(one.id).wants_pods
@@ -208,3 +213,19 @@ async def test_what_is_paused_tells_why(server: RestateServer, client: RestateCl
         assert (stuck.target, stuck.paused, stuck.unanswered) == ("Claims/a/fail", True, False)
         assert "not this time" in stuck.error
         assert not view.load(one.id).wants_pods
+
+
+@pytest.mark.parametrize("how", ["cancel", "kill"])
+async def test_what_holds_a_deployment_can_be_ended(
+    server: RestateServer, client: RestateClient, how: Literal["cancel", "kill"]
+) -> None:
+    async with serving(keyed("Claims")) as first, serving(keyed("Other")) as second:
+        one, two = await client.register(first, OWNER), await client.register(second, OWNER)
+        for path in ("Claims/a/wait_after_a_step", "Claims/b/wait_at_once", "Other/a/wait_at_once"):
+            await send(server, path)
+        await until(client, lambda v: v.load(one.id).counts.suspended == 2)
+        await send(server, "Claims/a/quick")
+        await until(client, lambda v: v.load(one.id).counts.waiting == 1)
+        assert await client.end_invocations(one.id, how) == 3
+        view = await until(client, lambda v: not v.load(one.id).counts.total)
+        assert view.load(two.id).counts.total == 1

@@ -247,7 +247,7 @@ def test_waiting_ends_with_a_hint() -> None:
 def test_a_long_step_gives_signs_of_life(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "HEARTBEAT", 0.01)
+    monkeypatch.setattr("hack.progress.HEARTBEAT_SECONDS", 0.01)
     with progress.step("building x (about a day)"):
         end = time.monotonic() + 10
         said = ""

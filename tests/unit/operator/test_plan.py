@@ -29,6 +29,7 @@ AWAY = Unreachable(URL, "http://restate.test:9070 can't be reached: connection r
 BOTH = (registered(V1), registered(V2))
 LONG_IDLE = NOW - timedelta(minutes=1)
 REFUSED = fresh(V2, failure=Failure("RegistrationRefused", "META0006"))
+LATE = revision(V1, draining_since=NOW - timedelta(minutes=61))
 OVERCOME = revision(V1, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
 BREAKS = fresh(V2, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
 
@@ -344,6 +345,58 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [do.clear_failure(revision(V1, failure=REFUSED.failure))],
     ),
+    "with a deadline, it is put on record since when it drains": (
+        snapshot(
+            agent(V2, drain={"deadline": "1h", "idle": "Keep"}),
+            revision(V1),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [do.mark_draining(revision(V1), NOW)],
+    ),
+    "before the deadline nothing is ended": (
+        snapshot(
+            agent(V2, drain={"deadline": "1h", "onDeadline": "Kill"}),
+            revision(V1, draining_since=NOW - timedelta(minutes=59)),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [],
+    ),
+    "after it, what holds the revision is killed": (
+        snapshot(
+            agent(V2, drain={"deadline": "1h", "onDeadline": "Kill"}),
+            LATE,
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [do.EndInvocations(LATE, "dp_claims:1", "kill")],
+    ),
+    "or cancelled, for which it needs pods": (
+        snapshot(
+            agent(V2, drain={"deadline": "1h", "onDeadline": "Cancel"}),
+            replace(LATE, replicas=0, ready=0),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(backing_off=1)}),
+        ),
+        [
+            do.EndInvocations(replace(LATE, replicas=0, ready=0), "dp_claims:1", "cancel"),
+            do.ScaleRevision(replace(LATE, replicas=0, ready=0), 1),
+        ],
+    ),
+    "or kept all the same": (
+        snapshot(
+            agent(V2, drain={"deadline": "1h"}),
+            LATE,
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [],
+    ),
+    "going back takes the deadline away": (
+        snapshot(agent(V1), LATE, restate=view(registered(V1), loads={V1: load(running=1)})),
+        [do.mark_draining(LATE, None)],
+    ),
     "a registration whose revision is gone is forgotten": (
         snapshot(agent(V2), revision(V2), restate=view(*BOTH)),
         [do.ForgetDeployment(URL, "dp_claims:1")],
@@ -391,6 +444,22 @@ DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
             restate=view(registered(), loads={V1: load(waiting=1)}),
         ),
         [],
+    ),
+    "unless the user wants them ended": (
+        snapshot(
+            agent(deleting=True, deletionPolicy="Kill"),
+            revision(),
+            restate=view(registered(), loads={V1: load(suspended=1)}),
+        ),
+        [do.EndInvocations(revision(), "dp_claims:1", "kill")],
+    ),
+    "a drain's deadline counts from the deletion": (
+        snapshot(
+            agent(deleting=True, drain={"deadline": "59m", "onDeadline": "Kill"}),
+            revision(),
+            restate=view(registered(), loads={V1: load(running=1)}),
+        ),
+        [do.EndInvocations(revision(), "dp_claims:1", "kill")],
     ),
     "with nothing under way, revisions go": (
         snapshot(agent(deleting=True), revision(), restate=view(registered())),
@@ -452,6 +521,18 @@ def test_looks_again_exactly_when_the_delay_is_over() -> None:
     due = plan(snapshot(agent(V2), idle, revision(V2), restate=view(*BOTH)), NOW)
     assert due.actions == ()
     assert due.look_again == timedelta(milliseconds=300)
+
+
+def test_looks_again_when_the_deadline_is_over() -> None:
+    drain = {"deadline": "1h", "onDeadline": "Kill"}
+    old = revision(V1, draining_since=NOW - timedelta(minutes=59, seconds=59.5))
+    given = snapshot(
+        agent(V2, drain=drain),
+        old,
+        revision(V2),
+        restate=view(*BOTH, loads={V1: load(running=1)}),
+    )
+    assert plan(given, NOW).look_again == timedelta(seconds=0.5)
 
 
 def test_a_steady_agent_is_left_in_peace() -> None:

@@ -103,8 +103,8 @@ class World:
                 self._register(action.revision)
             case do.RemoveRevision():
                 self._remove(action.revision)
-            case do.ForgetDeployment() | do.RestoreService():
-                raise AssertionError("nobody deletes anything by hand in these stories")
+            case do.ForgetDeployment() | do.RestoreService() | do.EndInvocations():
+                raise AssertionError("nobody deletes by hand or sets deadlines in these stories")
 
     def _annotate(self, action: do.Annotate) -> None:
         """As observe reads it back."""

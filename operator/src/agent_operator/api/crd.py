@@ -9,6 +9,8 @@ from agent_operator.api.spec import NAME_RULES, AgentDeploymentSpec
 from agent_operator.api.status import AgentDeploymentStatus
 
 _DROPPED: Final = frozenset({"title", "$defs", "additionalProperties", "const"})
+# For docs/reference.md; a CRD's schema has no place for several.
+_EXAMPLES: Final = frozenset({"examples"})
 _COLUMNS: Final = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
     ("Active", "string", ".status.activeRevision", 0),
@@ -81,11 +83,20 @@ def _version() -> dict[str, Any]:
 
 def structural(model: type[BaseModel]) -> dict[str, Any]:
     """A pydantic model's schema in the form that a CRD demands: no references, no unions."""
+    return _schema(model, _DROPPED | _EXAMPLES)
+
+
+def documented(model: type[BaseModel]) -> dict[str, Any]:
+    """The same, with ``examples`` where the types have some."""
+    return _schema(model, _DROPPED)
+
+
+def _schema(model: type[BaseModel], dropped: frozenset[str]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True)
-    return _inline(schema, schema.get("$defs", {}))
+    return _inline(schema, schema.get("$defs", {}), dropped)
 
 
-def _inline(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def _inline(node: dict[str, Any], defs: dict[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
     node = _resolve(node, defs)
     if node.get("x-kubernetes-int-or-string"):
         keep = {"x-kubernetes-int-or-string", "description"}
@@ -93,12 +104,12 @@ def _inline(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":
-            out[key] = {name: _inline(child, defs) for name, child in value.items()}
+            out[key] = {name: _inline(child, defs, dropped) for name, child in value.items()}
         elif key == "items" or (key == "additionalProperties" and isinstance(value, dict)):
-            out[key] = _inline(value, defs)
+            out[key] = _inline(value, defs, dropped)
         elif key == "default" and value is None:
             continue
-        elif key not in _DROPPED:
+        elif key not in dropped:
             out[key] = value
     return out
 

@@ -36,6 +36,9 @@ REGISTERING_ANNOTATION: Final = f"{GROUP}/registering-since"
 """On a revision's ReplicaSet, set before its first registration (RFC 3339): without it Restate
 can't know the revision, so it may go even while Restate can't be asked."""
 
+DRAINING_SINCE_ANNOTATION: Final = f"{GROUP}/draining-since"
+"""On a revision's ReplicaSet: since when it is kept only for what began on it (RFC 3339)."""
+
 QUIET_SINCE_ANNOTATION: Final = f"{GROUP}/quiet-since"
 """On a draining revision's ReplicaSet: since when all that needs it sleeps (RFC 3339)."""
 

@@ -49,35 +49,49 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 class LocalObjectReference(ApiModel):
     """An object of the same namespace, by name."""
 
-    name: ObjectName = Field(description="Name of the object.")
+    name: ObjectName = Field(description="Name of the object.", examples=["registry-login"])
 
 
 class SecretKey(ApiModel):
     """One key of an object in the same namespace."""
 
-    name: ObjectName = Field(description="Name of the object.")
-    key: ObjectName = Field(description="Key in the object.")
+    name: ObjectName = Field(description="Name of the object.", examples=["gemini"])
+    key: ObjectName = Field(description="Key in the object.", examples=["api-key"])
 
 
 class OptionalKey(SecretKey):
     """One key of a Secret or ConfigMap that may be absent."""
 
-    optional: bool | None = Field(None, description="Whether the object or its key may be absent.")
+    optional: bool | None = Field(
+        None, description="Whether the object or its key may be absent.", examples=[True]
+    )
 
 
 class FieldRef(ApiModel):
     """A field of the pod itself."""
 
-    api_version: str | None = Field(None, description="Version of the schema; v1 unless given.")
-    field_path: str = Field(description="Path of the field, such as status.podIP.", min_length=1)
+    api_version: str | None = Field(
+        None, description="Version of the schema; v1 unless given.", examples=["v1"]
+    )
+    field_path: str = Field(
+        description="Path of the field, such as status.podIP.",
+        min_length=1,
+        examples=["status.podIP"],
+    )
 
 
 class ResourceFieldRef(ApiModel):
     """A resource of the container itself."""
 
-    container_name: str | None = Field(None, description="The container; this one unless given.")
-    resource: str = Field(description="Such as limits.memory.", min_length=1)
-    divisor: str | None = Field(None, description="Unit of the value; 1 unless given.")
+    container_name: str | None = Field(
+        None, description="The container; this one unless given.", examples=["agent"]
+    )
+    resource: str = Field(
+        description="Such as limits.memory.", min_length=1, examples=["limits.memory"]
+    )
+    divisor: str | None = Field(
+        None, description="Unit of the value; 1 unless given.", examples=["1Mi"]
+    )
 
 
 class EnvSource(ApiModel):
@@ -93,8 +107,16 @@ class EnvSource(ApiModel):
             )
         )
     )
-    secret_key_ref: OptionalKey | None = Field(None, description="A key of a Secret.")
-    config_map_key_ref: OptionalKey | None = Field(None, description="A key of a ConfigMap.")
+    secret_key_ref: OptionalKey | None = Field(
+        None,
+        description="A key of a Secret.",
+        examples=[{"name": "shop", "key": "password", "optional": True}],
+    )
+    config_map_key_ref: OptionalKey | None = Field(
+        None,
+        description="A key of a ConfigMap.",
+        examples=[{"name": "shop", "key": "address", "optional": True}],
+    )
     field_ref: FieldRef | None = Field(None, description="A field of the pod.")
     resource_field_ref: ResourceFieldRef | None = Field(
         None, description="A resource of the container."
@@ -114,16 +136,27 @@ class EnvVar(ApiModel):
         )
     )
     name: str = Field(
-        description="Name of the variable.", pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=253
+        description="Name of the variable.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$",
+        max_length=253,
+        examples=["SHOP_URL"],
     )
-    value: str | None = Field(None, description="Its value, in clear.", max_length=32768)
-    value_from: EnvSource | None = Field(None, description="Where its value comes from.")
+    value: str | None = Field(
+        None, description="Its value, in clear.", max_length=32768, examples=["http://shop.tools"]
+    )
+    value_from: EnvSource | None = Field(
+        None,
+        description="Where its value comes from.",
+        examples=[{"secretKeyRef": {"name": "shop", "key": "password"}}],
+    )
 
 
 class OptionalReference(LocalObjectReference):
     """An object of the same namespace that may be absent."""
 
-    optional: bool | None = Field(None, description="Whether the object may be absent.")
+    optional: bool | None = Field(
+        None, description="Whether the object may be absent.", examples=[True]
+    )
 
 
 class EnvFrom(ApiModel):
@@ -137,9 +170,15 @@ class EnvFrom(ApiModel):
             )
         )
     )
-    prefix: str | None = Field(None, description="Put before each key.", max_length=253)
-    secret_ref: OptionalReference | None = Field(None, description="A Secret.")
-    config_map_ref: OptionalReference | None = Field(None, description="A ConfigMap.")
+    prefix: str | None = Field(
+        None, description="Put before each key.", max_length=253, examples=["SHOP_"]
+    )
+    secret_ref: OptionalReference | None = Field(
+        None, description="A Secret.", examples=[{"name": "shop", "optional": True}]
+    )
+    config_map_ref: OptionalReference | None = Field(
+        None, description="A ConfigMap.", examples=[{"name": "shop", "optional": True}]
+    )
 
 
 Quantity = Annotated[
@@ -152,9 +191,13 @@ class Resources(ApiModel):
     """Compute resources of the agent's container."""
 
     requests: dict[str, Quantity] | None = Field(
-        None, description="What each pod is guaranteed, such as cpu: 100m, memory: 256Mi."
+        None,
+        description="What each pod is guaranteed, such as cpu: 100m, memory: 256Mi.",
+        examples=[{"cpu": "100m", "memory": "256Mi"}],
     )
-    limits: dict[str, Quantity] | None = Field(None, description="What each pod may use at most.")
+    limits: dict[str, Quantity] | None = Field(
+        None, description="What each pod may use at most.", examples=[{"memory": "512Mi"}]
+    )
 
 
 class Model(ApiModel):
@@ -165,6 +208,7 @@ class Model(ApiModel):
         description="Model name, such as gemini-2.5-flash; given to the agent as AGENT_MODEL.",
         min_length=1,
         max_length=253,
+        examples=["gemini-2.5-flash"],
     )
     api_key_secret: SecretKey | None = Field(
         None,
@@ -183,6 +227,7 @@ class RestateRef(ApiModel):
         " The operator's own default unless given.",
         pattern=ADDRESS_PATTERN,
         max_length=512,
+        examples=["http://restate.tools:9070"],
     )
 
 
@@ -195,11 +240,13 @@ class Rollout(ApiModel):
         " Failed. It is still given its chance: it becomes active if its pods come up after all.",
         ge=1,
         le=86_400 * 7,
+        examples=[300],
     )
     breaking_changes: Literal["Refuse", "Allow"] = Field(
         "Refuse",
         description="What becomes of a new revision that lacks a service or handler of the active"
         " one, or has it with another type. A refused revision is Failed, and its pods go.",
+        examples=["Allow"],
     )
 
 
@@ -210,16 +257,31 @@ class Drain(ApiModel):
         "10s",
         description="How long a revision is kept after the last invocation that needed it, such as"
         " 0s, 30s, 5m or 1h30m.",
+        examples=["5m"],
+    )
+    deadline: Duration | None = Field(
+        None,
+        description="How long invocations may hold an old revision before onDeadline is done to"
+        " them. Without it they may for ever.",
+        examples=["168h"],
+    )
+    on_deadline: Literal["Keep", "Cancel", "Kill"] = Field(
+        "Keep",
+        description="What is done to invocations that hold an old revision for longer than the"
+        " deadline. Cancel lets an agent end its turn in good order, Kill ends it at once.",
+        examples=["Cancel"],
     )
     idle: Literal["ScaleToZero", "Keep"] = Field(
         "ScaleToZero",
         description="Whether an old revision keeps its pods while all invocations that need it"
         " sleep (wait for an approval, a timer, a call). With ScaleToZero they come back when one"
         " of them goes on.",
+        examples=["Keep"],
     )
     quiet: Duration = Field(
         "30s",
         description="How long all of them must have slept before the pods go.",
+        examples=["2m"],
     )
 
 
@@ -246,51 +308,67 @@ class AgentDeploymentSpec(ApiModel):
         min_length=1,
         max_length=1024,
         pattern=r"^[^\s]+$",
+        examples=["registry.example/assistant:1.4.0"],
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="When to pull the image; Kubernetes' own default unless given."
+        None,
+        description="When to pull the image; Kubernetes' own default unless given.",
+        examples=["IfNotPresent"],
     )
     image_pull_secrets: list[LocalObjectReference] | None = Field(
         None,
         description="Secrets with credentials for the image's registry.",
         max_length=32,
         json_schema_extra=_list_by("name"),
+        examples=[[{"name": "registry-login"}]],
     )
     command: list[str] | None = Field(
-        None, description="Entry point instead of the image's own.", max_length=64
+        None,
+        description="Entry point instead of the image's own.",
+        max_length=64,
+        examples=[["python", "-m", "agent_service"]],
     )
     args: list[str] | None = Field(
         None,
         description="Arguments instead of the image's own. For the shipped base image: the agents"
         " to serve, each as module:attribute.",
         max_length=64,
+        examples=[["assistant.agents:agent"]],
     )
     replicas: int = Field(
         1,
         description="Pods of the revision that takes new turns. A change makes no new revision.",
         ge=0,
         le=1000,
+        examples=[2],
     )
     port: int = Field(
-        9080, description="Port on which the image serves its Restate endpoint.", ge=1, le=65_535
+        9080,
+        description="Port on which the image serves its Restate endpoint.",
+        ge=1,
+        le=65_535,
+        examples=[9080],
     )
     env: list[EnvVar] | None = Field(
         None,
         description="Environment variables of the agent's container.",
         max_length=200,
         json_schema_extra=_list_by("name"),
+        examples=[[{"name": "SHOP_URL", "value": "http://shop.tools"}]],
     )
     env_from: list[EnvFrom] | None = Field(
         None,
         description="Secrets and ConfigMaps whose keys become environment variables.",
         max_length=32,
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        examples=[[{"configMapRef": {"name": "shop"}}]],
     )
     resources: Resources | None = Field(None, description="Compute resources of each pod.")
     service_account_name: str | None = Field(
         None,
         description="Service account of the pods; its token is mounted only if this is given.",
         max_length=253,
+        examples=["assistant"],
     )
     model: Model | None = Field(None, description="The language model that the agent talks to.")
     restate: RestateRef | None = Field(
@@ -300,6 +378,13 @@ class AgentDeploymentSpec(ApiModel):
         default_factory=Rollout,
         description="How a new revision comes to take new turns.",
         json_schema_extra={"default": {}},
+    )
+    deletion_policy: Literal["Drain", "Cancel", "Kill"] = Field(
+        "Drain",
+        description="What becomes of invocations under way when this object is deleted: Drain"
+        " waits for them (drain.deadline applies), Cancel lets an agent end its turn in good"
+        " order, Kill ends it at once.",
+        examples=["Cancel"],
     )
     drain: Drain = Field(
         default_factory=Drain,

@@ -7,8 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from agent_operator import logs
 from agent_operator.kube.errors import KubeError
 from agent_operator.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,16 +19,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     try:
         settings = Settings.from_env(os.environ)
-        logging.basicConfig(
-            level=settings.log_level,
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
-        # Both tell every request or watch; what they tell is in our own lines where it matters.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        logging.getLogger("kopf").setLevel(logging.WARNING)
-        asyncio.run(_run(arguments, settings))
-    except (SettingsError, KubeError) as error:
+    except SettingsError as error:
         sys.exit(f"agent_operator: {error}")
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(_run(arguments, settings))
+    except KubeError as error:
+        if settings.log_format == "text":
+            sys.exit(f"agent_operator: {error}")
+        log.critical("%s", error)
+        sys.exit(1)
 
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> None:

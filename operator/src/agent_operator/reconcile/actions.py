@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from agent_operator.api import names, times
 from agent_operator.reconcile.revisions import Wanted
@@ -65,6 +66,15 @@ class ResumeInvocations:
 
 
 @dataclass(frozen=True)
+class EndInvocations:
+    """Cancel or kill what needs a revision: a deadline is over, or the user wants it gone."""
+
+    revision: Revision
+    deployment_id: str
+    how: Literal["cancel", "kill"]
+
+
+@dataclass(frozen=True)
 class RemoveRevision:
     """Look once more, then deregister the revision and delete what it was made of.
 
@@ -92,6 +102,7 @@ Action = (
     | Annotate
     | RegisterRevision
     | ResumeInvocations
+    | EndInvocations
     | RemoveRevision
     | ForgetDeployment
 )
@@ -119,6 +130,11 @@ def mark_idle(revision: Revision, since: datetime | None) -> Annotate:
 def mark_quiet(revision: Revision, since: datetime | None) -> Annotate:
     """Since when all that needs the revision sleeps; ``None``: it doesn't."""
     return Annotate(revision, {names.QUIET_SINCE_ANNOTATION: _text(since)})
+
+
+def mark_draining(revision: Revision, since: datetime | None) -> Annotate:
+    """Since when the revision takes no new turns; ``None``: it is wanted again."""
+    return Annotate(revision, {names.DRAINING_SINCE_ANNOTATION: _text(since)})
 
 
 def record_deployment(revision: Revision, deployment_id: str) -> Annotate:

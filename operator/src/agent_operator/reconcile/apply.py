@@ -59,8 +59,8 @@ class Applier:
                 await self._scale(action, agent)
             case do.Annotate():
                 await self._note(agent, action.revision, action.notes)
-            case do.ResumeInvocations():
-                await self._resume(action, agent)
+            case do.ResumeInvocations() | do.EndInvocations():
+                await self._drive(action, agent)
             case do.RegisterRevision():
                 await self._register(action.revision, snapshot)
             case do.RemoveRevision():
@@ -127,6 +127,14 @@ class Applier:
         if waking or not action.replicas:
             log.info("%s %s", "waking" if waking else "scaled to zero:", action.revision.name)
 
+    async def _drive(
+        self, action: do.ResumeInvocations | do.EndInvocations, agent: AgentDeployment
+    ) -> None:
+        if isinstance(action, do.EndInvocations):
+            await self._end(action)
+        else:
+            await self._resume(action, agent)
+
     async def _resume(self, action: do.ResumeInvocations, agent: AgentDeployment) -> None:
         """Until nothing waits: right after its pods are ready, a Service may not lead there yet."""
         url = action.revision.admin_url
@@ -136,6 +144,14 @@ class Applier:
             log.info("%s has pods again: resumed %d", action.revision.name, resumed)
             raise NotNowError(f"{resumed} invocations were resumed; whether they run is seen later")
         await self._note(agent, action.revision, {names.WAKING_ANNOTATION: None})
+
+    async def _end(self, action: do.EndInvocations) -> None:
+        url, name = action.revision.admin_url, action.revision.name
+        ended = await self.restate.client(url).end_invocations(action.deployment_id, action.how)
+        self.restate.forget(url)
+        log.warning("%s: asked Restate to %s %d invocations", name, action.how, ended)
+        # A cancelled turn takes its time: the next request is held back as after a failure.
+        raise NotNowError(f"{ended} invocations are being ended ({action.how})")
 
     async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
         registrar = Registrar(self.kube, self.restate)

@@ -38,8 +38,9 @@ async def observe(
     revisions = _revisions(store, key)
     urls = {target.admin_url, *(r.admin_url for r in revisions)}
     max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
+    asleep = _asleep(agent, target, revisions)
     restates: dict[str, RestateView | Unreachable] = {
-        url: await restate.view(url, max_age) for url in sorted(urls)
+        url: await restate.view(url, max_age, asleep=asleep) for url in sorted(urls)
     }
     return Snapshot(agent, target, revisions, restates, setback)
 
@@ -48,6 +49,18 @@ def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revi
     only_target = [r.name for r in revisions] == [target.name]
     was_active = agent.status.get("activeRevision") == target.name
     return only_target and was_active and not agent.deleting
+
+
+def _asleep(
+    agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]
+) -> frozenset[str]:
+    """The deployments that are dormant, if that is all there is to watch."""
+    others = [r for r in revisions if r.name != target.name]
+    was_active = agent.status.get("activeRevision") == target.name
+    dormant = all(r.replicas == 0 and r.deployment_id for r in others)
+    if not others or not dormant or not was_active or agent.deleting:
+        return frozenset()
+    return frozenset(r.deployment_id for r in others if r.deployment_id)
 
 
 def _revisions(store: Store, key: Key) -> tuple[Revision, ...]:
@@ -79,6 +92,7 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         registering=names.REGISTERING_ANNOTATION in notes,
         failure=_failure(notes.get(names.FAILURE_ANNOTATION)),
         idle_since=_time(notes.get(names.IDLE_SINCE_ANNOTATION)),
+        draining_since=_time(notes.get(names.DRAINING_SINCE_ANNOTATION)),
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
         trouble=trouble.of_revision(body, own_pods),

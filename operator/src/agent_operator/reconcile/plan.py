@@ -7,7 +7,7 @@ from typing import Final
 
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import status
+from agent_operator.reconcile import deadlines, status
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
@@ -86,6 +86,8 @@ def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[
     actions: list[do.Action] = []
     if revision.idle_since:
         actions.append(do.mark_idle(revision, None))
+    if revision.draining_since:
+        actions.append(do.mark_draining(revision, None))
     if revision.replicas != snapshot.wanted.replicas:
         actions.append(do.ScaleRevision(revision, snapshot.wanted.replicas))
     elif _may_register(snapshot, target):
@@ -148,7 +150,26 @@ def _keep(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Acti
         actions.append(do.clear_failure(revision))
     if standing.known and revision.idle_since:
         actions.append(do.mark_idle(revision, None))
-    return actions + _rest(snapshot, standing, now)
+    return [*actions, *_mark_draining(snapshot, standing, now), *_end(snapshot, standing, now)]
+
+
+def _mark_draining(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
+    revision = standing.revision
+    if revision.draining_since or not snapshot.agent.spec.drain.deadline:
+        return []
+    draining = standing.known and revision.registering and not snapshot.agent.deleting
+    return [do.mark_draining(revision, now)] if draining else []
+
+
+def _end(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
+    """End what holds a revision for too long; otherwise let it rest as it likes."""
+    way = deadlines.way_out(snapshot, standing.revision, now)
+    deployment, load = standing.deployment, standing.load
+    if way is None or deployment is None or load is None or not load.counts.total:
+        return _rest(snapshot, standing, now)
+    end = do.EndInvocations(standing.revision, deployment.id, way)
+    # What is cancelled needs a pod to end its turn in.
+    return [end, *_rest(snapshot, standing, now)] if way == "cancel" else [end]
 
 
 def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
@@ -237,4 +258,6 @@ def _left(revision: Revision, snapshot: Snapshot, now: datetime) -> timedelta:
     drain = snapshot.agent.spec.drain
     marks = [(revision.idle_since, drain.delay), (revision.quiet_since, drain.quiet)]
     left = [since + durations.parse(span) - now for since, span in marks if since]
+    if deadline := deadlines.time_left(snapshot, revision, now):
+        left.append(deadline)
     return min((wait for wait in left if wait > timedelta(0)), default=STEADY)

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from agent_operator import metrics
+from agent_operator import logs, metrics
 from agent_operator.api import AgentDeploymentStatus
-from agent_operator.kube.client import Kube
+from agent_operator.kube.client import Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import orphans
 from agent_operator.reconcile.actions import (
     Action,
+    AddFinalizer,
     CreateRevision,
+    ForgetDeployment,
     RegisterRevision,
     RemoveFinalizer,
     subject,
@@ -92,7 +94,7 @@ class Reconciler:
                     await orphans.remove(key, self.store, self.kube)
                     return None if self.store.get(key) is None else timedelta(0)
                 snapshot, due = seen
-                if not due.actions or not await self._carry_out(key, due, snapshot, memory):
+                if not due.actions or not await self._carry_out(due, snapshot, memory):
                     break
             shown_in = await self._show(key, snapshot, due.status)
         return self._next(due, memory, shown_in)
@@ -106,7 +108,7 @@ class Reconciler:
             memory.wanted, memory.setback = snapshot.wanted.name, None
         return snapshot, plan(snapshot, datetime.now(UTC))
 
-    async def _carry_out(self, key: Key, due: Plan, snapshot: Snapshot, memory: _Memory) -> bool:
+    async def _carry_out(self, due: Plan, snapshot: Snapshot, memory: _Memory) -> bool:
         """Whether anything was done and nothing failed, so that a new look makes sense at once."""
         done, failed = 0, False
         for action in due.actions:
@@ -117,9 +119,10 @@ class Reconciler:
             if failed and isinstance(action, RemoveFinalizer):
                 continue
             try:
-                await self._applier.apply(action, snapshot)
+                with logs.about_revision(_revision(action)):
+                    await self._applier.apply(action, snapshot)
             except FAILURES as error:
-                self._set_back(key, action, memory, error)
+                self._set_back(action, memory, error)
                 failed = True
             else:
                 memory.held_up.pop(subject(action), None)
@@ -129,9 +132,10 @@ class Reconciler:
         # A setback shows in the next look's status, so there must be one.
         return done > 0 and not failed
 
-    def _set_back(self, key: Key, action: Action, memory: _Memory, error: Exception) -> None:
+    def _set_back(self, action: Action, memory: _Memory, error: Exception) -> None:
         level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
-        log.log(level, "%s/%s: %s did not work: %s", *key, type(action).__name__, error)
+        with logs.about_revision(_revision(action)):
+            log.log(level, "%s did not work: %s", type(action).__name__, error)
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         before = memory.held_up.get(subject(action))
         attempts = before.attempts + 1 if before else 1
@@ -143,11 +147,18 @@ class Reconciler:
     async def _show(
         self, key: Key, snapshot: Snapshot, status: AgentDeploymentStatus
     ) -> timedelta | None:
+        before = self._status(key)
         try:
             return await self._shower.show(key, snapshot, status)
         except KubeError as error:
-            log.warning("%s/%s: the status was not written: %s", *key, error)
+            log.warning("the status was not written: %s", error)
             return timedelta(seconds=RETRY_SECONDS[3])
+        finally:
+            for seconds in metrics.rollouts(before, self._status(key), datetime.now(UTC)):
+                metrics.ROLLOUT_SECONDS.observe(seconds)
+
+    def _status(self, key: Key) -> Body | None:
+        return (self.store.get(key) or {}).get("status")
 
     def _next(self, due: Plan, memory: _Memory, shown_in: timedelta | None) -> timedelta:
         now = time.monotonic()
@@ -159,6 +170,15 @@ class Reconciler:
         if shown_in is not None:
             waits.append(shown_in)
         return max(min(waits), SHORTEST_WAIT)
+
+
+def _revision(action: Action) -> str | None:
+    match action:
+        case CreateRevision():
+            return action.wanted.name
+        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment():
+            return None
+    return action.revision.name
 
 
 def _reason(error: Exception) -> str:

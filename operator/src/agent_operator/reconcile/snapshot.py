@@ -38,6 +38,7 @@ class Revision:
     registering: bool = False
     failure: Failure | None = None
     idle_since: datetime | None = None
+    draining_since: datetime | None = None
     quiet_since: datetime | None = None
     waking: bool = False
     trouble: Failure | None = None

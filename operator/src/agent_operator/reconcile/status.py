@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Literal
 
-from agent_operator.api import AgentDeploymentStatus, Condition, Phase, PodCounts, RevisionStatus
+from agent_operator.api import (
+    AgentDeploymentStatus,
+    Condition,
+    Phase,
+    PodCounts,
+    RevisionStatus,
+    durations,
+)
 from agent_operator.api.status import InvocationCounts
 from agent_operator.api.times import rfc3339
 from agent_operator.reconcile import manifests
+from agent_operator.reconcile.deadlines import draining_since
 from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
@@ -283,9 +291,18 @@ def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
         text = f"{standing.revision.name} is kept for {counts_in_words(standing.load.counts)}"
         if oldest := standing.load.oldest:
             text += f", the oldest {oldest.target} ({oldest.id}) since {oldest.since}"
+        text += _deadline_in_words(snapshot, standing)
         parts.append(text)
     reason = "DeletionWaitsForInvocations" if snapshot.agent.deleting else "InvocationsInFlight"
     return _condition(DRAINING, "True", reason, "; ".join(parts))
+
+
+def _deadline_in_words(snapshot: Snapshot, standing: Standing) -> str:
+    drain, since = snapshot.agent.spec.drain, draining_since(snapshot, standing.revision)
+    if not drain.deadline or since is None:
+        return ""
+    due = since + durations.parse(drain.deadline)
+    return f" (deadline {rfc3339(due)}, then {drain.on_deadline})"
 
 
 def _stuck(standings: Sequence[Standing]) -> Condition:

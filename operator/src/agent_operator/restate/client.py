@@ -8,13 +8,14 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import httpx
 
+from agent_operator import metrics
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.restate.view import Deployment, Load, Service, StuckInvocation
 
@@ -28,23 +29,33 @@ REGISTER_TIMEOUT: Final = httpx.Timeout(60.0, connect=3.0)
 
 # Who needs a deployment: what is pinned to it; an attempt under way there that has no journal
 # yet (unpinned); and what isn't pinned, but would go there next since the service routes to it.
-LOADS_SQL: Final = """
-select
+_NEEDED_BY: Final = """
   case
     when i.pinned_deployment_id is not null then i.pinned_deployment_id
     when i.status in ('running', 'backing-off') and i.last_attempt_deployment_id is not null
       then i.last_attempt_deployment_id
     else s.deployment_id
-  end as deployment,
+  end as deployment
+"""
+_NOT_COMPLETED: Final = """
+from sys_invocation i left join sys_service s on s.name = i.target_service_name
+where i.status != 'completed'
+"""
+LOADS_SQL: Final = (
+    "select"
+    + _NEEDED_BY
+    + """,
   i.status as status,
   count(1) as n,
   min(i.created_at) as since,
   first_value(i.id order by i.created_at) as id,
   first_value(i.target order by i.created_at) as target
-from sys_invocation i left join sys_service s on s.name = i.target_service_name
-where i.status != 'completed'
-group by 1, 2
 """
+    + _NOT_COMPLETED
+    + "group by 1, 2"
+)
+NEEDED_SQL: Final = "select i.id as id," + _NEEDED_BY + _NOT_COMPLETED
+
 # A paused invocation keeps no failure of its own, but its journal's events do.
 STUCK_SQL: Final = """
 select i.id as id, i.target as target, i.status as status, i.created_at as since,
@@ -63,6 +74,9 @@ UNANSWERED: Final = "RT0010"
 UNANSWERED_SQL: Final = """
 select id, pinned_deployment_id as deployment from sys_invocation
 where status = 'backing-off' and last_failure_error_code = 'RT0010'
+"""
+ATTEMPTED_SQL: Final = """
+select distinct last_attempt_deployment_id as deployment from sys_invocation_state
 """
 BATCH: Final = 1000
 # Restate's own word, and not that of a proxy in front of it.
@@ -125,6 +139,11 @@ class RestateClient:
         """All services, each with the deployment that its new invocations go to."""
         answer = await self._ask("GET", "/services")
         return tuple(_service(row) for row in answer["services"])
+
+    async def attempted(self) -> frozenset[str]:
+        """Deployments with an attempt under way or due again: cheap, from the invoker's memory."""
+        rows = await self._query(ATTEMPTED_SQL)
+        return frozenset(row["deployment"] for row in rows if row.get("deployment"))
 
     async def loads(self) -> dict[str, Load]:
         """What needs each deployment, by its id."""
@@ -219,11 +238,25 @@ class RestateClient:
         stuck = (await self._stuck()).get(deployment_id, [])
         ids = [row["id"] for row in rows if row["deployment"] == deployment_id]
         ids += [found.id for found in stuck if found.paused and found.unanswered]
+        await self._batch("resume", ids)
+        return len(ids)
+
+    async def end_invocations(self, deployment_id: str, how: Literal["cancel", "kill"]) -> int:
+        """Cancel or kill all that needs a deployment, by the rule of ``LOADS_SQL``.
+
+        Returns:
+            How many invocations Restate was asked to end.
+        """
+        rows = await self._query(NEEDED_SQL)
+        ids = [row["id"] for row in rows if row.get("deployment") == deployment_id]
+        await self._batch(how, ids)
+        return len(ids)
+
+    async def _batch(self, operation: str, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), BATCH):
             body = {"invocation_ids": ids[start : start + BATCH]}
-            path = "/internal/invocations_batch_operations/resume"
+            path = f"/internal/invocations_batch_operations/{operation}"
             self._checked(await self._send("POST", path, json=body))
-        return len(ids)
 
     async def set_public(self, service: str, *, public: bool) -> None:
         """Let the ingress take new invocations of a service, or not; a missing one is fine."""
@@ -236,9 +269,12 @@ class RestateClient:
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            return await self._http.request(
-                method, path, headers={"accept": "application/json"}, **options
-            )
+            with metrics.restate_request(method, path) as answered:
+                response = await self._http.request(
+                    method, path, headers={"accept": "application/json"}, **options
+                )
+                answered(response.status_code)
+                return response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             detail = str(error) or type(error).__name__
             raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from error

@@ -17,6 +17,10 @@ BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
 """Seconds between attempts at a server that is away."""
 
 
+ASLEEP_SECONDS: Final = 10.0
+"""How old a look may be while all that it is wanted for is asleep."""
+
+
 @dataclass
 class _Server:
     client: RestateClient
@@ -25,6 +29,8 @@ class _Server:
     seen_at: float = float("-inf")
     failures: int = 0
     changes: int = 0
+    attempted: frozenset[str] = frozenset()
+    attempted_at: float = float("-inf")
 
     def still_good(self, now: float, max_age: float) -> bool:
         if isinstance(self.seen, Unreachable):
@@ -48,14 +54,19 @@ class RestateObserver:
         """The client of one server."""
         return self._server(url).client
 
-    async def view(self, url: str, max_age: float) -> RestateView | Unreachable:
+    async def view(
+        self, url: str, max_age: float, *, asleep: frozenset[str] = frozenset()
+    ) -> RestateView | Unreachable:
         """A look at a server that is at most ``max_age`` seconds old.
 
+        Where only dormant deployments make it worth a new look, ``asleep`` names them: then a much
+        cheaper question, whether any attempt was made at one of them, tells if it is due.
         A failed look is kept until the next attempt is due, so that waiting objects don't hammer.
         """
         server = self._server(url)
         async with server.lock:
-            if not server.still_good(self._clock(), max_age):
+            good = server.still_good(self._clock(), max_age)
+            if not good and not await self._nothing_woke(server, asleep, max_age):
                 await self._look(url, server)
             if server.seen is None:  # pragma: no cover - _look always sets it
                 raise AssertionError("a look leaves a view or an error")
@@ -91,6 +102,17 @@ class RestateObserver:
         if url not in self._servers:
             self._servers[url] = _Server(self._connect(url))
         return self._servers[url]
+
+    async def _nothing_woke(self, server: _Server, asleep: frozenset[str], max_age: float) -> bool:
+        if not asleep or not server.still_good(self._clock(), ASLEEP_SECONDS):
+            return False
+        if self._clock() - server.attempted_at > max_age:
+            try:
+                server.attempted = await server.client.attempted()
+            except RestateUnavailableError:
+                return False
+            server.attempted_at = self._clock()
+        return not asleep & server.attempted
 
     async def _look(self, url: str, server: _Server) -> None:
         started, changes = self._clock(), server.changes
