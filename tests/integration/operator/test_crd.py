@@ -93,7 +93,13 @@ def test_a_full_spec_is_taken_with_its_defaults(kubectl: kube.Kubectl) -> None:
     taken = kubectl.get("agd", "a" * 52)
     assert taken is not None
     assert taken["spec"]["replicas"] == 1
-    assert taken["spec"]["drain"] == {"delay": "10s", "idle": "ScaleToZero", "quiet": "30s"}
+    assert taken["spec"]["deletionPolicy"] == "Drain"
+    assert taken["spec"]["drain"] == {
+        "delay": "10s",
+        "idle": "ScaleToZero",
+        "quiet": "30s",
+        "onDeadline": "Keep",
+    }
     assert taken["spec"]["rollout"] == {
         "progressDeadlineSeconds": 600,
         "breakingChanges": "Refuse",
