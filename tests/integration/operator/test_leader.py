@@ -136,7 +136,7 @@ def kubeconfig(kubectl: kube.Kubectl, tmp_path_factory: pytest.TempPathFactory) 
     """That of the chart's service account, and no more."""
     name = kubectl.namespace
     values = {"operator": {"watchNamespaces": [name]}}
-    text = helm("template", name, str(CHART), "--namespace", name, values=values)
+    text = helm("template", name, str(CHART), "--namespace", name, "--no-hooks", values=values)
     rights = [b for b in yaml.safe_load_all(text) if b and b["kind"] in RBAC]
     kubectl.apply(*rights)
     admin = yaml.safe_load(cluster.kubeconfig().read_text())
