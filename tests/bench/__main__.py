@@ -119,8 +119,9 @@ of the machine: {loads[0]} before, {loads[1]} after.
 - Times are between events as a watch sees them, or polls every 10 ms, on one clock. A baseline is
   of the same run: a plain Deployment of the same image is rolled out after each upgrade.
 - Ratio: the median to the baseline's median. Wanted: what the project set out to reach.
+- A Service leads to a new pod when kube-proxy has taken it in, up to a second after it is Ready.
 - Requests to the API server, watches included, are counted by a flow schema for the operator's
-  service account. When idle, these are watches that are opened anew every 5 minutes.
+  service account. Idle, they are the leader's Lease and watches that are opened anew.
 - A rollout's baseline of 0 requests means that this cluster's controllers share one account.
 - Not measured: hundreds of objects on a stub node, memory, and SQL queries, which Restate doesn't
   count.

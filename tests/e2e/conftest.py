@@ -21,12 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def installed() -> Iterator[release.Release]:
     namespace = f"e2e-{uuid.uuid4().hex[:6]}"
-    made = release.install(namespace)
     try:
-        yield made
-    finally:
+        yield release.install(namespace)
         release.uninstall(namespace)
-        shell.run("kubectl", "delete", "namespace", namespace, "--wait=false")
+    finally:
+        # Also after an installation that failed half-way.
+        shell.run("kubectl", "delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
