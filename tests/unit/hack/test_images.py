@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hack.images import __main__ as command
 from hack.images import base, chart_values, engines, paths, specs, work
 from hack.images.__main__ import _names
 from hack.images.engines import Buildah, Engine, ImageError
@@ -229,6 +231,16 @@ def test_names_on_the_command_line() -> None:
     for text in ("", "operator,nonsense"):
         with pytest.raises(argparse.ArgumentTypeError, match="no such image"):
             _names(text)
+
+
+def test_values_are_for_helm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = {"operator": "localhost:5000/team/operator:abc"}
+    monkeypatch.setattr(command, "ensure", lambda names: images)
+    monkeypatch.setattr("sys.argv", ["hack.images", "values"])
+    assert command.main() == 0
+    assert yaml.safe_load(capsys.readouterr().out) == chart_values(images)
 
 
 @pytest.mark.parametrize("path", DOCKERFILES)
