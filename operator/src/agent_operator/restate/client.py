@@ -236,7 +236,7 @@ class RestateClient:
         """
         rows = await self._query(UNANSWERED_SQL)
         stuck = (await self._stuck()).get(deployment_id, [])
-        ids = [row["id"] for row in rows if row["deployment"] == deployment_id]
+        ids = [row["id"] for row in rows if row.get("deployment") == deployment_id]
         ids += [found.id for found in stuck if found.paused and found.unanswered]
         await self._batch("resume", ids)
         return len(ids)
