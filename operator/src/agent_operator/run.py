@@ -169,7 +169,7 @@ async def _resync_for_ever(
             loop.wake(key)
 
 
-async def _until_first(stop: asyncio.Event, work: "asyncio._CoroutineLike[None]") -> None:
+async def _until_first(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Run the work; end it when ``stop`` is set."""
     working = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stop.wait())

@@ -414,7 +414,6 @@ class ObjectMeta(ApiModel):
     namespace: str
     uid: str = ""
     generation: int = 0
-    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     finalizers: tuple[str, ...] = ()
 

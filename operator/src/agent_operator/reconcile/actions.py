@@ -108,18 +108,21 @@ Action = (
 )
 
 
-def subject(action: Action) -> tuple[str, str]:
-    """What an action is and about what: the same for its next attempt, whatever its details."""
+def revision_of(action: Action) -> str | None:
+    """The name of the revision that an action is about, if it is about one."""
     match action:
         case CreateRevision():
-            about = action.wanted.name
-        case ForgetDeployment():
-            about = action.deployment_id
-        case AddFinalizer() | RemoveFinalizer():
-            about = ""
-        case _:
-            about = action.revision.name
-    return type(action).__name__, about
+            return action.wanted.name
+        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment():
+            return None
+    return action.revision.name
+
+
+def subject(action: Action) -> tuple[str, str]:
+    """What an action is and about what: the same for its next attempt, whatever its details."""
+    if isinstance(action, ForgetDeployment):
+        return type(action).__name__, action.deployment_id
+    return type(action).__name__, revision_of(action) or ""
 
 
 def mark_idle(revision: Revision, since: datetime | None) -> Annotate:

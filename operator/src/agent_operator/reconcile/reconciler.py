@@ -14,11 +14,10 @@ from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import orphans
 from agent_operator.reconcile.actions import (
     Action,
-    AddFinalizer,
     CreateRevision,
-    ForgetDeployment,
     RegisterRevision,
     RemoveFinalizer,
+    revision_of,
     subject,
 )
 from agent_operator.reconcile.apply import Applier
@@ -119,7 +118,7 @@ class Reconciler:
             if failed and isinstance(action, RemoveFinalizer):
                 continue
             try:
-                with logs.about_revision(_revision(action)):
+                with logs.about_revision(revision_of(action)):
                     await self._applier.apply(action, snapshot)
             except FAILURES as error:
                 self._set_back(action, memory, error)
@@ -134,7 +133,7 @@ class Reconciler:
 
     def _set_back(self, action: Action, memory: _Memory, error: Exception) -> None:
         level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
-        with logs.about_revision(_revision(action)):
+        with logs.about_revision(revision_of(action)):
             log.log(level, "%s did not work: %s", type(action).__name__, error)
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         before = memory.held_up.get(subject(action))
@@ -163,22 +162,13 @@ class Reconciler:
     def _next(self, due: Plan, memory: _Memory, shown_in: timedelta | None) -> timedelta:
         now = time.monotonic()
         waits = [due.look_again]
-        # Actions that worked under another plan are never tried again: forget when they were due.
+        # What is planned no more is not tried again: forget when it was due.
         planned = {subject(action) for action in due.actions}
         memory.held_up = {k: v for k, v in memory.held_up.items() if k in planned}
         waits += [timedelta(seconds=held_up.until - now) for held_up in memory.held_up.values()]
         if shown_in is not None:
             waits.append(shown_in)
         return max(min(waits), SHORTEST_WAIT)
-
-
-def _revision(action: Action) -> str | None:
-    match action:
-        case CreateRevision():
-            return action.wanted.name
-        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment():
-            return None
-    return action.revision.name
 
 
 def _reason(error: Exception) -> str:

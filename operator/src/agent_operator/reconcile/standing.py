@@ -8,6 +8,9 @@ from agent_operator.api import Phase, names
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
 
+BREAKING_CHANGES: Final = "BreakingChanges"
+"""Reason of a failure that is one no longer once the spec allows breaking changes."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -42,10 +45,6 @@ def judge_all(snapshot: Snapshot, now: datetime) -> tuple[Standing, ...]:
     """Judge every revision of an agent, in the snapshot's order."""
     target_active = _target_takes_all_turns(snapshot)
     return tuple(_judge(revision, snapshot, target_active, now) for revision in snapshot.revisions)
-
-
-BREAKING_CHANGES: Final = "BreakingChanges"
-"""Reason of a failure that is one no longer once the spec allows breaking changes."""
 
 
 def failure_of(snapshot: Snapshot, revision: Revision) -> Failure | None:
@@ -137,7 +136,7 @@ def _phase_unseen(
     revision: Revision, snapshot: Snapshot, is_target: bool, failure: Failure | None
 ) -> Phase:
     """While Restate can't be asked, what was last seen of it is still the best guess."""
-    last = last_phase(snapshot, revision.name)
+    last = _last_phase(snapshot, revision.name)
     if last in {Phase.ACTIVE, Phase.DRAINING, Phase.DORMANT, Phase.DRAINED}:
         return Phase.DRAINING if last is Phase.ACTIVE and snapshot.agent.deleting else last
     if is_target:
@@ -145,7 +144,7 @@ def _phase_unseen(
     return Phase.DRAINING if revision.registering else Phase.DRAINED
 
 
-def last_phase(snapshot: Snapshot, name: str) -> Phase | None:
+def _last_phase(snapshot: Snapshot, name: str) -> Phase | None:
     """The phase of a revision in the status as last written."""
     for entry in snapshot.agent.status.get("revisions", ()):
         if entry.get("name") == name:

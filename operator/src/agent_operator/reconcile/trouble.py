@@ -1,11 +1,10 @@
 """Why the pods of a revision don't start, in words: read from the ReplicaSet and its pods. Pure."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from agent_operator.kube.client import Body
 from agent_operator.reconcile.snapshot import Failure
-
-Body = dict[str, Any]
 
 _IMAGE_REASONS: Final = frozenset(
     {
