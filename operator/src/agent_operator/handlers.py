@@ -15,10 +15,12 @@ def register(
     store: Store,
     wake: Callable[[Key], None],
     stop: Callable[[], None],
+    listed: Callable[[], None],
 ) -> None:
     """Feed the store from kopf's watches, and wake the object that each event is about.
 
-    ``stop`` is called when kopf was told to end.
+    ``stop`` is called when kopf was told to end; ``listed`` when a watch began with a list, at the
+    start or after a gap.
     """
     # As the pod's service account, or with KUBECONFIG outside of a cluster.
     kopf.on.login(id="pod", registry=registry)(kopf.login_with_service_account)
@@ -33,6 +35,8 @@ def register(
         # async, since kopf runs other handlers in threads, where there is no loop to wake.
         async def handler(event: kopf.RawEvent, **_: Any) -> None:
             body = {**event["object"], "kind": resource.kind}
+            if event["type"] is None:
+                listed()
             if event["type"] == "DELETED":
                 store.remove(resource, body)
             else:
@@ -62,8 +66,11 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.scanning.disabled = True
-    chosen.watching.server_timeout = 600
-    chosen.watching.client_timeout = 610
+    # An hour, since each watch opened anew is a request. The API server tells each about once a
+    # minute that it is there (bookmarks): one that is silent for longer is broken.
+    chosen.watching.server_timeout = 3600
+    chosen.watching.client_timeout = 3610
+    chosen.watching.inactivity_timeout = 150
     chosen.watching.connect_timeout = 10
     chosen.networking.request_timeout = 30
     # kopf holds one worker for each object; it would wait seconds between events of one object.

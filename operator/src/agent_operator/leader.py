@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 from agent_operator import metrics
 from agent_operator.kube.client import Body, Kube, Resource
 from agent_operator.kube.errors import KubeError
+from agent_operator.settings import SHORTEST_LEASE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ LEASES: Final = Resource("Lease", "leases", "/apis/coordination.k8s.io/v1")
 JITTER: Final = 0.2
 WATCHDOG_SECONDS: Final = 0.25
 LAST_WORDS_SECONDS: Final = 1.0
+# Between the end of a holder that could not renew, and the end of its lease.
+MARGIN_SECONDS: Final = 5
+# For this long before its end a renewal that fails is tried again.
+RETRYING_SECONDS: Final = 45.0
 EXIT_LOST: Final = 1
 # Somebody else has changed or deleted the lease since it was read.
 OUTDATED: Final = frozenset({404, 409})
@@ -42,11 +47,17 @@ Role = Literal["starting", "standby", "leader"]
 class Timing:
     """Seconds. ``duration`` less ``give_up`` is what requests under way have to come to an end."""
 
-    duration: int = 15
+    duration: int = SHORTEST_LEASE_SECONDS
     give_up: float = 10.0
     renew: float = 5.0
     retry: float = 1.0
     request: float = 4.0
+
+    @classmethod
+    def lasting(cls, duration: int) -> "Timing":
+        """The times of a lease that runs for so long: a longer one is renewed less often."""
+        give_up = float(duration - MARGIN_SECONDS)
+        return cls(duration, give_up, max(give_up / 2, give_up - RETRYING_SECONDS))
 
 
 def boot_time() -> float:

@@ -1,6 +1,7 @@
 """The operator's process: health, then the lease, the CRD, the watches, until told to stop."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Coroutine, Iterator
@@ -13,7 +14,7 @@ from agent_operator import handlers, health, metrics
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store, resync
-from agent_operator.leader import Election
+from agent_operator.leader import Election, Timing
 from agent_operator.loop import Loop
 from agent_operator.reconcile.reconciler import Reconciler
 from agent_operator.restate.observer import RestateObserver
@@ -22,6 +23,8 @@ from agent_operator.settings import Settings
 log = logging.getLogger(__name__)
 
 NOT_YET_SECONDS: Final = 2.0
+# All watches that break together are read anew within this time.
+LISTED_SECONDS: Final = 5.0
 # What a list answers where the namespace is gone, and the Role in it with it.
 GONE: Final = frozenset({403, 404})
 
@@ -71,7 +74,8 @@ class _State:
 def _election(settings: Settings, kube: Kube) -> Election | None:
     if not settings.lease_namespace:
         return None
-    return Election(kube, settings.identity, settings.lease_namespace, settings.lease_name)
+    timing = Timing.lasting(settings.lease_seconds)
+    return Election(kube, settings.identity, settings.lease_namespace, settings.lease_name, timing)
 
 
 async def _lead(election: Election | None, work: Coroutine[Any, Any, None]) -> None:
@@ -101,10 +105,10 @@ async def _work(
     served = await _first_list(settings, kube, store, state)
     for key in store.names(AGENT_DEPLOYMENTS):
         loop.wake(key)
-    registry = kopf.OperatorRegistry()
-    handlers.register(registry, store, loop.wake, stop.set)
+    registry, listed = kopf.OperatorRegistry(), asyncio.Event()
+    handlers.register(registry, store, loop.wake, stop.set, listed.set)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_resync_for_ever(settings, kube, store, loop, served, stop))
+        group.create_task(_resync_for_ever(settings, kube, store, loop, served, stop, listed))
         group.create_task(
             kopf.operator(
                 registry=registry,
@@ -155,9 +159,14 @@ async def _resync_for_ever(
     loop: Loop,
     served: set[str | None],
     stop: asyncio.Event,
+    listed: asyncio.Event,
 ) -> None:
+    """At long intervals; and soon after a watch began anew, which tells of no deletion before."""
     while True:
-        await asyncio.sleep(settings.resync_seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(listed.wait(), settings.resync_seconds)
+            await asyncio.sleep(LISTED_SECONDS)
+        listed.clear()
         before = store.names(AGENT_DEPLOYMENTS)
         try:
             if await _list_all(settings, kube, store) != served:

@@ -11,6 +11,7 @@ from agent_operator.api.spec import ADDRESS_PATTERN
 from agent_operator.logs import LogFormat
 
 DEFAULT_ADMIN_URL: Final = "http://restate:9070"
+SHORTEST_LEASE_SECONDS: Final = 15
 ADDRESS: Final = re.compile(ADDRESS_PATTERN)
 
 
@@ -26,7 +27,8 @@ class Settings:
     of the cluster is compared with a full list, in case a watch lost something.
 
     ``identity`` is this replica's among those that share the Lease ``lease_name``; without a
-    ``lease_namespace`` there is no Lease, and this is the only replica.
+    ``lease_namespace`` there is no Lease, and this is the only replica. ``lease_seconds`` is how
+    long others wait for one that vanished; the longer, the fewer renewals.
     """
 
     admin_url: str = DEFAULT_ADMIN_URL
@@ -38,15 +40,16 @@ class Settings:
     identity: str = ""
     lease_namespace: str = ""
     lease_name: str = "durable-agents-operator"
-    resync_seconds: float = 600.0
+    lease_seconds: int = SHORTEST_LEASE_SECONDS
+    resync_seconds: float = 1800.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings.
 
         Raises:
-            SettingsError: RESTATE_ADMIN_URL is no http(s) address, HEALTH_PORT no port, or
-                LOG_FORMAT neither text nor json.
+            SettingsError: RESTATE_ADMIN_URL is no http(s) address, HEALTH_PORT no port,
+                LOG_FORMAT neither text nor json, or LEASE_SECONDS too short or no number.
         """
         return cls(
             admin_url=_address("RESTATE_ADMIN_URL", env.get("RESTATE_ADMIN_URL", cls.admin_url)),
@@ -62,6 +65,7 @@ class Settings:
             identity=env.get("POD_NAME") or _own_name(),
             lease_namespace=env.get("POD_NAMESPACE", ""),
             lease_name=env.get("LEASE_NAME") or cls.lease_name,
+            lease_seconds=_lease_seconds(env.get("LEASE_SECONDS") or str(cls.lease_seconds)),
         )
 
 
@@ -86,6 +90,14 @@ def _log_format(value: str) -> LogFormat:
         case "text" | "json":
             return value
     raise SettingsError(f"LOG_FORMAT is {value!r}; give text or json")
+
+
+def _lease_seconds(value: str) -> int:
+    if not value.isdecimal() or int(value) < SHORTEST_LEASE_SECONDS:
+        raise SettingsError(
+            f"LEASE_SECONDS is {value!r}; give whole seconds, {SHORTEST_LEASE_SECONDS} or more"
+        )
+    return int(value)
 
 
 def _own_name() -> str:

@@ -179,6 +179,7 @@ def test_replicas_of_the_operator_share_a_lease() -> None:
     spec = deployment["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert env(container)["LEASE_NAME"] == "demo-operator"
+    assert env(container)["LEASE_SECONDS"] == "15"
     assert {e["name"] for e in container["env"] if "valueFrom" in e} == {
         "POD_NAME",
         "POD_NAMESPACE",
@@ -195,6 +196,8 @@ def test_one_replica_of_the_operator_is_in_no_node_drain_s_way() -> None:
     assert not [m for m in objects() if m["kind"] == "PodDisruptionBudget"]
     (spec,) = (s for name, s in pod_specs(objects()) if name == "Deployment/demo-operator")
     assert "topologySpreadConstraints" not in spec
+    # Nobody stands by, so that its lease may be renewed seldom.
+    assert env(spec["containers"][0])["LEASE_SECONDS"] == "180"
 
 
 def test_agents_become_agent_deployments() -> None:

@@ -220,7 +220,9 @@ def test_an_operator_that_is_told_to_end_hands_over(kubectl: kube.Kubectl, start
     )
     assert 'agent="a"' not in two.says("/metrics")[1]
     told = kubectl.list("events")
-    assert {e["reason"] for e in told if e["involvedObject"]["name"] == "a"} >= {"RevisionCreated"}
+    assert {e["reason"] for e in told if e["involvedObject"]["name"] == "a"} >= {
+        "RestateUnreachable"
+    }
     refused = [line for line in one.lines() if "forbidden" in line["message"]]
     assert not refused
 

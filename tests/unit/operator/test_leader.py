@@ -308,7 +308,9 @@ def test_the_clock_goes_on() -> None:
     assert boot_time() <= boot_time()
 
 
-def test_the_holder_gives_up_before_others_may_take_over() -> None:
-    timing = Timing()
+@pytest.mark.parametrize("duration", [15, 30, 180])
+def test_the_holder_gives_up_before_others_may_take_over(duration: int) -> None:
+    timing = Timing.lasting(duration)
+    assert timing.duration == duration
     assert timing.renew + timing.request < timing.give_up
     assert timing.give_up + timing.request < timing.duration

@@ -1,5 +1,7 @@
 """One look for all, cached for a moment; cheap questions while all sleeps."""
 
+import asyncio
+
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
@@ -89,3 +91,20 @@ async def test_a_server_that_is_away_is_asked_ever_more_seldom() -> None:
     assert 5 < client.looks < 15
     client.away, clock.now = False, 100.0
     assert isinstance(await observer.view(URL, 0.9), RestateView)
+
+
+async def test_many_that_changed_something_share_a_look_though_others_go_on_changing() -> None:
+    made: list[RestateObserver] = []
+
+    class Busy(Counting):
+        async def services(self) -> tuple[Service, ...]:
+            await asyncio.sleep(0.001)
+            made[0].forget(URL)
+            return ()
+
+    client = Busy(URL)
+    made.append(RestateObserver(lambda _: client))
+    waiting = [asyncio.create_task(made[0].view(URL, 10.0)) for _ in range(50)]
+    await asyncio.gather(*waiting)
+    # The first look began when the first had asked, and before the others had; the next is theirs.
+    assert client.looks <= 2

@@ -139,7 +139,6 @@ def test_each_fact_makes_one_event() -> None:
     before = seen(snapshot(agent(V1), revision(V1), restate=view(registered(V1))))
     after = seen(upgrading())
     assert {(e.kind, e.reason) for e in events.between(before, after)} == {
-        ("Normal", "RevisionCreated"),
         ("Normal", "RevisionActive"),
         ("Normal", "RevisionDraining"),
     }

@@ -28,6 +28,25 @@ def test_newer_wins() -> None:
     assert store.get(KEY) == body("claims", 5)
 
 
+def test_what_nobody_reads_is_not_kept() -> None:
+    store, managed = Store(), {"managedFields": [{"manager": "kubectl"}]}
+    agent, pod = body("claims", 1), body("a", 1)
+    agent["metadata"] |= managed
+    agent["metadata"]["annotations"] = {
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "durableagents.dev/mine": "kept",
+    }
+    pod |= {"spec": {"containers": []}, "status": {"phase": "Running"}}
+    store.put(AGENT_DEPLOYMENTS, agent)
+    store.put(PODS, pod)
+    kept = store.get(KEY) or {}
+    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["annotations"] == {"durableagents.dev/mine": "kept"}
+    (kept,) = store.children(PODS, KEY)
+    assert set(kept) == {"metadata", "status"}
+    assert "managedFields" in agent["metadata"], "what was given is not changed"
+
+
 def test_another_of_the_same_name_takes_its_place() -> None:
     store = Store()
     store.put(AGENT_DEPLOYMENTS, body("claims", 9, uid="old"))

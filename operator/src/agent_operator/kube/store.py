@@ -17,6 +17,7 @@ from agent_operator.kube.client import (
     Kube,
     Resource,
 )
+from agent_operator.kube.slim import slim
 
 ENDED_KEPT: Final = 10_000
 OURS: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGER}"
@@ -57,6 +58,7 @@ class Store:
         known = self._objects[resource].get(name)
         if _uid(body) in self._ended or (known and _version(known) > _version(body)):
             return
+        body = slim(resource, body)
         self._objects[resource][name] = body
         if resource is not AGENT_DEPLOYMENTS:
             self._children.setdefault((resource, key_of(resource, body)), {})[name[1]] = body

@@ -31,8 +31,6 @@ def _revisions(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> I
     old = {revision.name: revision for revision in before.revisions}
     new = {revision.name: revision for revision in after.revisions}
     for name, revision in new.items():
-        if name not in old:
-            yield Event("Normal", "RevisionCreated", f"made revision {name} from {revision.image}")
         yield from _change(old.get(name), revision)
     for name in old:
         if name not in new:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agent_operator.reconcile.snapshot import Snapshot
-from agent_operator.reconcile.standing import is_of
+from agent_operator.reconcile.standing import full_name
 from agent_operator.restate.view import Deployment, Load, RestateView
 
 
@@ -29,8 +29,8 @@ def ghosts_of(snapshot: Snapshot) -> list[Ghost]:
         Ghost(url, deployment, view.load(deployment.id), may_forget(snapshot, view, deployment.id))
         for url, view in snapshot.restates.items()
         if isinstance(view, RestateView)
-        for deployment in view.deployments
-        if is_of(snapshot, deployment) and deployment.uri not in known
+        for deployment in view.owned_by(full_name(snapshot))
+        if deployment.uri not in known
     ]
 
 

@@ -27,10 +27,15 @@ class _Server:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     seen: RestateView | Unreachable | None = None
     seen_at: float = float("-inf")
+    begun_at: float = float("-inf")
     failures: int = 0
     changes: int = 0
     attempted: frozenset[str] = frozenset()
     attempted_at: float = float("-inf")
+
+    def begun_since(self, asked_at: float) -> bool:
+        """Whether the last look began after somebody asked for one, who waited meanwhile."""
+        return isinstance(self.seen, RestateView) and self.begun_at > asked_at
 
     def still_good(self, now: float, max_age: float) -> bool:
         if isinstance(self.seen, Unreachable):
@@ -63,9 +68,10 @@ class RestateObserver:
         cheaper question, whether any attempt was made at one of them, tells if it is due.
         A failed look is kept until the next attempt is due, so that waiting objects don't hammer.
         """
-        server = self._server(url)
+        server, asked_at = self._server(url), self._clock()
         async with server.lock:
-            good = server.still_good(self._clock(), max_age)
+            # Many that have changed something wait here: the next look is new to all of them.
+            good = server.begun_since(asked_at) or server.still_good(self._clock(), max_age)
             if not good and not await self._nothing_woke(server, asleep, max_age):
                 await self._look(url, server)
             if server.seen is None:  # pragma: no cover - _look always sets it
@@ -116,6 +122,7 @@ class RestateObserver:
 
     async def _look(self, url: str, server: _Server) -> None:
         started, changes = self._clock(), server.changes
+        server.begun_at = started
         try:
             server.seen = await _read(server.client)
             server.failures = 0

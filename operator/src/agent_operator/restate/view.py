@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from agent_operator.api import names
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 
 
@@ -65,7 +67,8 @@ class RestateView:
     """One look at a Restate server.
 
     ``loads`` has the deployments that something needs, by id; it was read after ``services``, so
-    a deployment that had no route and no load can get no more work.
+    a deployment that had no route and no load can get no more work. Each object of the cluster
+    looks its own up in here, so it is found by index.
     """
 
     deployments: tuple[Deployment, ...] = ()
@@ -74,19 +77,24 @@ class RestateView:
 
     def route(self, service: str) -> str | None:
         """The id of the deployment that a service's new invocations go to."""
-        return next((s.deployment_id for s in self.services if s.name == service), None)
+        found = self._by_name.get(service)
+        return found.deployment_id if found else None
 
     def routed_to(self, deployment_id: str) -> tuple[Service, ...]:
         """The services whose new invocations go to a deployment."""
-        return tuple(s for s in self.services if s.deployment_id == deployment_id)
+        return self._by_holder.get(deployment_id, ())
 
     def by_uri(self, uri: str) -> Deployment | None:
         """The deployment registered under an address."""
-        return next((d for d in self.deployments if d.uri == uri), None)
+        return self._by_uri.get(uri)
 
     def by_id(self, deployment_id: str | None) -> Deployment | None:
         """The deployment with an id."""
-        return next((d for d in self.deployments if d.id == deployment_id), None)
+        return self._by_id.get(deployment_id) if deployment_id else None
+
+    def owned_by(self, owner: str) -> tuple[Deployment, ...]:
+        """The deployments registered for an AgentDeployment, given as namespace/name."""
+        return self._by_owner.get(owner, ())
 
     def load(self, deployment_id: str) -> Load:
         """What needs a deployment."""
@@ -101,6 +109,35 @@ class RestateView:
     def holds_a_route(self, deployment_id: str) -> bool:
         """Whether new invocations of any service go to a deployment."""
         return bool(self.routed_to(deployment_id))
+
+    # Of two with the same key the first counts, so the first is put in last.
+
+    @cached_property
+    def _by_uri(self) -> Mapping[str, Deployment]:
+        return {found.uri: found for found in reversed(self.deployments)}
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Deployment]:
+        return {found.id: found for found in reversed(self.deployments)}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Service]:
+        return {found.name: found for found in reversed(self.services)}
+
+    @cached_property
+    def _by_owner(self) -> Mapping[str, tuple[Deployment, ...]]:
+        groups: dict[str, list[Deployment]] = {}
+        for found in self.deployments:
+            if owner := found.metadata.get(names.OWNER_KEY):
+                groups.setdefault(owner, []).append(found)
+        return {owner: tuple(group) for owner, group in groups.items()}
+
+    @cached_property
+    def _by_holder(self) -> Mapping[str, tuple[Service, ...]]:
+        groups: dict[str, list[Service]] = {}
+        for found in self.services:
+            groups.setdefault(found.deployment_id, []).append(found)
+        return {holder: tuple(group) for holder, group in groups.items()}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,16 @@
+"""The operator's own settings: a wrong one is named, with what to give instead."""
+
+import pytest
+
+from agent_operator.settings import Settings, SettingsError
+
+
+def test_a_lease_lasts_as_told() -> None:
+    assert Settings.from_env({}).lease_seconds == 15
+    assert Settings.from_env({"LEASE_SECONDS": "180"}).lease_seconds == 180
+
+
+@pytest.mark.parametrize("value", ["14", "long", "-20", "15.5"])
+def test_a_lease_that_is_too_short_or_no_number_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"LEASE_SECONDS is '{value}'.*15 or more"):
+        Settings.from_env({"LEASE_SECONDS": value})
