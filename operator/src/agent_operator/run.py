@@ -34,6 +34,7 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
     stop = stop or _stop_on_signals()
     kube, store, restate = await Kube.connect(), Store(), RestateObserver()
     loop = Loop(Reconciler(kube, store, restate, settings).reconcile)
+    restate.sleepers.woken = loop.wake
     election = _election(settings, kube)
     state = _State(election)
     server = await health.serve(

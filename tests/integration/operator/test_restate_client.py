@@ -190,15 +190,17 @@ async def test_what_woke_while_there_were_no_pods_goes_on_at_once(
         await until(client, lambda v: not v.load(one.id).counts.total)
 
 
-async def test_what_is_not_pinned_is_no_business_of_a_wake(
-    server: RestateServer, client: RestateClient
-) -> None:
-    """Restate leaves nulls out of rows: an unpinned invocation has no deployment at all."""
-    async with serving(keyed("Claims")) as uri:
+async def test_what_is_not_pinned_goes_on_too(server: RestateServer, client: RestateClient) -> None:
+    """The first turn after an agent slept: it has no deployment but that of its attempt."""
+    (port,) = free_ports(1)
+    async with serving(keyed("Claims"), port=port) as uri:
         one = await client.register(uri, OWNER)
     await send(server, "Claims/a/quick")
     await until(client, lambda v: v.load(one.id).counts.backing_off == 1)
-    assert await client.resume_unanswered(one.id) == 0
+    assert one.id in await client.attempted()
+    async with serving(keyed("Claims"), port=port):
+        assert await client.resume_unanswered(one.id) == 1
+        await until(client, lambda v: not v.load(one.id).counts.total)
 
 
 async def answer_awakeable(server: RestateServer, client: RestateClient) -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 
+import pytest
+
+from agent_operator.restate import sleepers
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 
 URL = "http://restate.test:9070"
 DORMANT = frozenset({"dp_1"})
+PATIENCE = 10.0
 
 
 class Counting(RestateClient):
@@ -18,6 +22,7 @@ class Counting(RestateClient):
         self.looks = 0
         self.cheap = 0
         self.away = False
+        self.mute = False
         self.tried: frozenset[str] = frozenset()
 
     async def deployments(self) -> tuple[Deployment, ...]:
@@ -32,8 +37,13 @@ class Counting(RestateClient):
     async def loads(self) -> dict[str, Load]:
         return {}
 
+    async def close(self) -> None:
+        pass
+
     async def attempted(self) -> frozenset[str]:
         self.cheap += 1
+        if self.mute:
+            raise RestateUnavailableError("no answer")
         return self.tried
 
 
@@ -47,6 +57,11 @@ class Clock:
 def made() -> tuple[RestateObserver, Counting, Clock]:
     client, clock = Counting(URL), Clock()
     return RestateObserver(lambda _: client, clock), client, clock
+
+
+async def asked(client: Counting, before: int = 0) -> None:
+    while client.cheap == before:  # noqa: ASYNC110 - it is the sleepers that are watched
+        await asyncio.sleep(0.01)
 
 
 async def test_many_objects_share_one_look() -> None:
@@ -66,20 +81,66 @@ async def test_a_look_grows_old_and_a_change_makes_it_old_at_once() -> None:
     assert client.looks == 3
 
 
-async def test_while_all_sleeps_cheap_questions_do() -> None:
+async def test_while_all_sleeps_looks_are_few() -> None:
     observer, client, clock = made()
-    for second in range(10):
+    for second in range(30):
         clock.now = float(second)
         await observer.view(URL, 0.9, asleep=DORMANT)
-    assert (client.looks, client.cheap) == (1, 9)
-
-
-async def test_what_wakes_is_looked_at() -> None:
-    observer, client, clock = made()
-    await observer.view(URL, 0.9, asleep=DORMANT)
-    clock.now, client.tried = 1.0, frozenset({"dp_1", "dp_7"})
+    assert client.looks == 1
+    clock.now = 31.0
     await observer.view(URL, 0.9, asleep=DORMANT)
     assert client.looks == 2
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sleepers, "TICK_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("fast")
+async def test_who_is_called_is_woken_and_looked_at() -> None:
+    observer, client, clock = made()
+    woken: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    observer.sleepers.woken = woken.put_nowait
+    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    observer.sleepers.put(("team", "two"), {URL: frozenset({"dp_2"})})
+    await observer.view(URL, 0.9, asleep=DORMANT)
+    client.tried = frozenset({"dp_1", "dp_7"})
+    assert await asyncio.wait_for(woken.get(), PATIENCE) == ("team", "one")
+    clock.now = 1.0
+    await observer.view(URL, 0.9, asleep=frozenset({"dp_2"}))
+    assert client.looks == 1
+    await observer.view(URL, 0.9, asleep=DORMANT)
+    assert client.looks == 2
+    await observer.close()
+
+
+@pytest.mark.usefixtures("fast")
+async def test_nobody_is_asked_once_nothing_sleeps() -> None:
+    observer, client, _ = made()
+    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    await asked(client)
+    observer.sleepers.put(("team", "one"), {})
+    await asyncio.sleep(0.05)
+    before = client.cheap
+    await asyncio.sleep(0.1)
+    assert client.cheap == before
+    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    await asked(client, before)
+    await observer.close()
+
+
+@pytest.mark.usefixtures("fast")
+async def test_an_answer_that_fails_is_no_quiet() -> None:
+    observer, client, clock = made()
+    await observer.view(URL, 0.9, asleep=DORMANT)
+    client.mute = True
+    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    await asked(client)
+    clock.now = 1.0
+    await observer.view(URL, 0.9, asleep=DORMANT)
+    assert client.looks == 2
+    await observer.close()
 
 
 async def test_a_server_that_is_away_is_asked_ever_more_seldom() -> None:

@@ -87,13 +87,12 @@ class World:
             case do.CreateRevision():
                 self.revisions.setdefault(
                     action.wanted.name,
-                    fresh(action.wanted.image, ready=0, created=self.now),
+                    fresh(action.wanted.image, ready=0, created=self.now, published=True),
                 )
             case do.ScaleRevision():
                 self._scale(action.revision, action.replicas)
-            case do.ResumeInvocations():
-                assert action.revision.ready, "resumed before there were pods"
-                self._change(action.revision, waking=False)
+            case do.PublishUnready():
+                self._change(action.revision, published=action.early)
             case do.Annotate():
                 self._annotate(action)
             case do.ResumeInvocations():

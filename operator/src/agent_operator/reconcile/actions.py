@@ -35,6 +35,14 @@ class RestoreService:
 
 
 @dataclass(frozen=True)
+class PublishUnready:
+    """Let the Service of a revision lead to pods that aren't Ready, too, or no more."""
+
+    revision: Revision
+    early: bool
+
+
+@dataclass(frozen=True)
 class ScaleRevision:
     """Ask for another number of pods. From none to some, what waits is to be resumed later."""
 
@@ -98,6 +106,7 @@ Action = (
     | RemoveFinalizer
     | CreateRevision
     | RestoreService
+    | PublishUnready
     | ScaleRevision
     | Annotate
     | RegisterRevision

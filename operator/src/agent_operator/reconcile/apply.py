@@ -53,8 +53,8 @@ class Applier:
                 await self._set_finalizer(agent, present=isinstance(action, do.AddFinalizer))
             case do.CreateRevision():
                 await self._create(action, agent)
-            case do.RestoreService():
-                await self._apply_service(agent, action.revision.name, action.revision.uri)
+            case do.RestoreService() | do.PublishUnready():
+                await self._tend(action, agent)
             case do.ScaleRevision():
                 await self._scale(action, agent)
             case do.Annotate():
@@ -114,6 +114,15 @@ class Applier:
     async def _apply_service(self, agent: AgentDeployment, name: str, uri: str) -> None:
         manifest = manifests.service(agent, name, urlsplit(uri).port or agent.spec.port)
         self.store.put(SERVICES, await self.kube.apply(SERVICES, manifest))
+
+    async def _tend(
+        self, action: do.RestoreService | do.PublishUnready, agent: AgentDeployment
+    ) -> None:
+        if isinstance(action, do.RestoreService):
+            await self._apply_service(agent, action.revision.name, action.revision.uri)
+            return
+        patch = {"spec": {"publishNotReadyAddresses": action.early}}
+        await self._patch(SERVICES, agent, action.revision.name, patch)
 
     async def _scale(self, action: do.ScaleRevision, agent: AgentDeployment) -> None:
         waking = action.replicas > 0 and action.revision.replicas == 0

@@ -48,6 +48,8 @@ def service(agent: AgentDeployment, name: str, port: int) -> Manifest:
         "metadata": _metadata(agent, name),
         "spec": {
             "selector": _selector(name),
+            # Until it is registered: see reach.py.
+            "publishNotReadyAddresses": True,
             "ports": [
                 {
                     "name": "restate",

@@ -9,6 +9,7 @@ from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import trouble
+from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
@@ -32,6 +33,7 @@ async def observe(
     """The snapshot of an AgentDeployment, or ``None`` where it does not exist (any more)."""
     body = store.get(key)
     if body is None:
+        restate.sleepers.put(key, {})
         return None
     agent = AgentDeployment.model_validate(body)
     target = wanted(agent, settings)
@@ -40,8 +42,10 @@ async def observe(
     max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     asleep = _asleep(agent, target, revisions)
     restates: dict[str, RestateView | Unreachable] = {
-        url: await restate.view(url, max_age, asleep=asleep) for url in sorted(urls)
+        url: await restate.view(url, max_age, asleep=asleep.get(url, frozenset()))
+        for url in sorted(urls)
     }
+    restate.sleepers.put(key, asleep)
     return Snapshot(agent, target, revisions, restates, setback)
 
 
@@ -53,18 +57,17 @@ def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revi
 
 def _asleep(
     agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]
-) -> frozenset[str]:
-    """The deployments that are dormant, if that is all there is to watch."""
-    others = [r for r in revisions if r.name != target.name]
-    was_active = agent.status.get("activeRevision") == target.name
-    dormant = all(r.replicas == 0 and r.deployment_id for r in others)
-    if not others or not dormant or not was_active or agent.deleting:
-        return frozenset()
-    return frozenset(r.deployment_id for r in others if r.deployment_id)
+) -> dict[str, frozenset[str]]:
+    """The deployments that sleep, by their Restate, if that is all there is to watch."""
+    sleeping = only_asleep(agent, target, revisions)
+    return {
+        url: frozenset(r.deployment_id for r in sleeping if r.deployment_id and r.admin_url == url)
+        for url in {r.admin_url for r in sleeping}
+    }
 
 
 def _revisions(store: Store, key: Key) -> tuple[Revision, ...]:
-    services = {body["metadata"]["name"] for body in store.children(SERVICES, key)}
+    services = {body["metadata"]["name"]: body for body in store.children(SERVICES, key)}
     pods = store.children(PODS, key)
     found = [
         _revision(body, services, pods)
@@ -74,7 +77,7 @@ def _revisions(store: Store, key: Key) -> tuple[Revision, ...]:
     return tuple(sorted(found, key=lambda r: (r.created, r.name)))
 
 
-def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
+def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revision:
     metadata, spec = body["metadata"], body["spec"]
     notes = metadata.get("annotations") or {}
     name = metadata["name"]
@@ -88,6 +91,7 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         replicas=int(spec.get("replicas", 1)),
         ready=int((body.get("status") or {}).get("readyReplicas", 0)),
         has_service=name in services,
+        published=_published(services.get(name)),
         deployment_id=notes.get(names.DEPLOYMENT_ID_ANNOTATION),
         registering=names.REGISTERING_ANNOTATION in notes,
         failure=_failure(notes.get(names.FAILURE_ANNOTATION)),
@@ -97,6 +101,10 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         waking=names.WAKING_ANNOTATION in notes,
         trouble=trouble.of_revision(body, own_pods),
     )
+
+
+def _published(service: Body | None) -> bool | None:
+    return bool(service["spec"].get("publishNotReadyAddresses")) if service else None
 
 
 def _label(body: Body, label: str) -> str | None:

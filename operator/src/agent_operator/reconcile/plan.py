@@ -7,13 +7,15 @@ from typing import Final
 
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import deadlines, status
+from agent_operator.reconcile import deadlines, reach, status
+from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
 from agent_operator.restate.view import Unreachable
 
 SOON: Final = timedelta(seconds=1)
+ASLEEP: Final = timedelta(seconds=30)
 STEADY: Final = timedelta(seconds=60)
 
 
@@ -33,6 +35,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         actions = _delete(snapshot, standings, now)
     else:
         actions = _roll_out(snapshot, standings, now)
+    actions += [action for standing in standings for action in reach.due(standing)]
     return Plan(
         actions=tuple(actions),
         status=status.build(snapshot, standings, now),
@@ -243,14 +246,20 @@ def _forget(ghost: Ghost) -> do.ForgetDeployment:
 
 
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
-    waits = [STEADY]
-    settled = len(standings) == 1 and standings[0].active and not snapshot.agent.deleting
-    away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
-    if away or not settled:
-        waits.append(SOON)
+    waits = [_pace(snapshot, standings)]
     waits += [_left(s.revision, snapshot, now) for s in standings if s.known]
     # What is past is no reason to look again at once: it was acted on, or it can't be.
     return min(wait for wait in waits if wait > timedelta(0))
+
+
+def _pace(snapshot: Snapshot, standings: Sequence[Standing]) -> timedelta:
+    away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
+    as_wanted = [s.active for s in standings if s.revision is snapshot.target] == [True]
+    if not away and only_asleep(snapshot.agent, snapshot.wanted, snapshot.revisions):
+        called = any(s.load and s.load.wants_pods for s in standings if not s.revision.replicas)
+        return SOON if called or not (as_wanted or snapshot.agent.deleting) else ASLEEP
+    settled = len(standings) == 1 and as_wanted and not snapshot.agent.deleting
+    return SOON if away or not settled else STEADY
 
 
 def _left(revision: Revision, snapshot: Snapshot, now: datetime) -> timedelta:

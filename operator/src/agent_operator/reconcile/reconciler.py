@@ -17,6 +17,7 @@ from agent_operator.reconcile.actions import (
     CreateRevision,
     RegisterRevision,
     RemoveFinalizer,
+    ResumeInvocations,
     revision_of,
     subject,
 )
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 # would mean that plans don't converge.
 MAX_ROUNDS: Final = 8
 RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
+# Right after its pods are Ready, a revision may not be reached yet: people wait for the turn.
+RESUME_SECONDS: Final = (*[RETRY_SECONDS[0]] * 15, *RETRY_SECONDS)
 SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 
 FAILURES: Final = (
@@ -138,7 +141,8 @@ class Reconciler:
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         before = memory.held_up.get(subject(action))
         attempts = before.attempts + 1 if before else 1
-        pause = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
+        pauses = RESUME_SECONDS if isinstance(action, ResumeInvocations) else RETRY_SECONDS
+        pause = pauses[min(attempts, len(pauses)) - 1]
         memory.held_up[subject(action)] = _HeldUp(attempts, time.monotonic() + pause)
         if isinstance(action, CreateRevision | RegisterRevision):
             memory.setback = Setback(_reason(error), str(error))

@@ -24,6 +24,7 @@ class Revision:
     ``waking``: its pods were scaled away and come back; what waits for them is to be resumed.
     ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
     gave it at its last registration; ``registering`` whether a registration was ever begun.
+    ``published``: its Service leads to pods that aren't Ready, too.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Revision:
     replicas: int = 0
     ready: int = 0
     has_service: bool = True
+    published: bool | None = None
     deployment_id: str | None = None
     registering: bool = False
     failure: Failure | None = None

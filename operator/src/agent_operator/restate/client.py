@@ -72,7 +72,8 @@ limit 1000
 # Restate's code for "nothing answers at the deployment's address".
 UNANSWERED: Final = "RT0010"
 UNANSWERED_SQL: Final = """
-select id, pinned_deployment_id as deployment from sys_invocation
+select id, coalesce(pinned_deployment_id, last_attempt_deployment_id) as deployment
+from sys_invocation
 where status = 'backing-off' and last_failure_error_code = 'RT0010'
 """
 ATTEMPTED_SQL: Final = """
@@ -226,7 +227,7 @@ class RestateClient:
             self._checked(response)
 
     async def resume_unanswered(self, deployment_id: str) -> int:
-        """Try at once what is pinned to a deployment, and got no answer at its address before.
+        """Try at once what got no answer at a deployment's address before, pinned to it or not.
 
         Paused ones are included: nobody woke the deployment for hours, and nobody else would ever
         resume them. What failed for a reason of its own waits for its own time.

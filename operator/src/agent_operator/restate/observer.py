@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
+from agent_operator.restate.sleepers import Sleepers
 from agent_operator.restate.view import RestateView, Unreachable
 
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
 """Seconds between attempts at a server that is away."""
 
 
-ASLEEP_SECONDS: Final = 10.0
+ASLEEP_SECONDS: Final = 30.0
 """How old a look may be while all that it is wanted for is asleep."""
 
 
@@ -30,8 +31,6 @@ class _Server:
     begun_at: float = float("-inf")
     failures: int = 0
     changes: int = 0
-    attempted: frozenset[str] = frozenset()
-    attempted_at: float = float("-inf")
 
     def begun_since(self, asked_at: float) -> bool:
         """Whether the last look began after somebody asked for one, who waited meanwhile."""
@@ -54,6 +53,7 @@ class RestateObserver:
         self._connect = connect
         self._clock = clock
         self._servers: dict[str, _Server] = {}
+        self.sleepers = Sleepers(lambda url: self.client(url).attempted())
 
     def client(self, url: str) -> RestateClient:
         """The client of one server."""
@@ -64,15 +64,15 @@ class RestateObserver:
     ) -> RestateView | Unreachable:
         """A look at a server that is at most ``max_age`` seconds old.
 
-        Where only dormant deployments make it worth a new look, ``asleep`` names them: then a much
-        cheaper question, whether any attempt was made at one of them, tells if it is due.
+        Where only dormant deployments make it worth a new look, ``asleep`` names them: then one is
+        due only if something was tried there, which ``sleepers`` finds out more cheaply.
         A failed look is kept until the next attempt is due, so that waiting objects don't hammer.
         """
         server, asked_at = self._server(url), self._clock()
         async with server.lock:
             # Many that have changed something wait here: the next look is new to all of them.
             good = server.begun_since(asked_at) or server.still_good(self._clock(), max_age)
-            if not good and not await self._nothing_woke(server, asleep, max_age):
+            if not good and not self._nothing_woke(url, server, asleep):
                 await self._look(url, server)
             if server.seen is None:  # pragma: no cover - _look always sets it
                 raise AssertionError("a look leaves a view or an error")
@@ -101,6 +101,7 @@ class RestateObserver:
 
     async def close(self) -> None:
         """Let all connections go."""
+        await self.sleepers.close()
         for server in self._servers.values():
             await server.client.close()
 
@@ -109,16 +110,9 @@ class RestateObserver:
             self._servers[url] = _Server(self._connect(url))
         return self._servers[url]
 
-    async def _nothing_woke(self, server: _Server, asleep: frozenset[str], max_age: float) -> bool:
-        if not asleep or not server.still_good(self._clock(), ASLEEP_SECONDS):
-            return False
-        if self._clock() - server.attempted_at > max_age:
-            try:
-                server.attempted = await server.client.attempted()
-            except RestateUnavailableError:
-                return False
-            server.attempted_at = self._clock()
-        return not asleep & server.attempted
+    def _nothing_woke(self, url: str, server: _Server, asleep: frozenset[str]) -> bool:
+        young = server.still_good(self._clock(), ASLEEP_SECONDS)
+        return bool(asleep) and young and self.sleepers.quiet(url, asleep)
 
     async def _look(self, url: str, server: _Server) -> None:
         started, changes = self._clock(), server.changes
