@@ -46,6 +46,10 @@ WAKING_ANNOTATION: Final = f"{GROUP}/waking-since"
 """On a revision's ReplicaSet: its pods come back, and its invocations are to go on when they are
 there (RFC 3339)."""
 
+MOVES_ANNOTATION: Final = f"{GROUP}/moves"
+"""On a draining revision's ReplicaSet: which of its invocations were moved to the active revision,
+as JSON."""
+
 ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 """On a revision's ReplicaSet: the Restate it registers with."""
 

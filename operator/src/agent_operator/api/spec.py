@@ -265,11 +265,21 @@ class Drain(ApiModel):
         " them. Without it they may for ever.",
         examples=["168h"],
     )
-    on_deadline: Literal["Keep", "Cancel", "Kill"] = Field(
+    on_deadline: Literal["Keep", "Cancel", "Kill", "MoveToActive"] = Field(
         "Keep",
         description="What is done to invocations that hold an old revision for longer than the"
-        " deadline. Cancel lets an agent end its turn in good order, Kill ends it at once.",
-        examples=["Cancel"],
+        " deadline. Cancel lets an agent end its turn in good order, Kill ends it at once."
+        " MoveToActive lets the active revision go on with each of them where its code takes the"
+        " same steps; the others stay (see restartAsNew).",
+        examples=["MoveToActive"],
+    )
+    restart_as_new: bool | None = Field(
+        None,
+        description="With onDeadline MoveToActive: whether an invocation that the active revision"
+        " can't go on with is killed and begun again there, from its input. Its steps are done"
+        " again, its approvals are asked for again, and who waits for its result is told that it"
+        " was killed.",
+        examples=[True],
     )
     idle: Literal["ScaleToZero", "Keep"] = Field(
         "ScaleToZero",

@@ -6,8 +6,8 @@ from typing import Literal
 from agent_operator.api import durations, times
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 
-Way = Literal["cancel", "kill"]
-_WAYS: dict[str, Way] = {"Cancel": "cancel", "Kill": "kill"}
+Way = Literal["cancel", "kill", "move"]
+_WAYS: dict[str, Way] = {"Cancel": "cancel", "Kill": "kill", "MoveToActive": "move"}
 
 
 def way_out(snapshot: Snapshot, revision: Revision, now: datetime) -> Way | None:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import trouble
+from agent_operator.reconcile import move_record, trouble
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
@@ -95,6 +95,7 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         draining_since=_time(notes.get(names.DRAINING_SINCE_ANNOTATION)),
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
+        moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         trouble=trouble.of_revision(body, own_pods),
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import deadlines, status
+from agent_operator.reconcile import deadlines, moves, status
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
@@ -59,6 +59,7 @@ def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) 
     for standing in standings:
         if standing is not target:
             actions += _retire(snapshot, standing, target_active, now)
+    actions += moves.due(snapshot, standings, now)
     actions += _restore(snapshot, standings)
     actions += [_forget(ghost) for ghost in ghosts_of(snapshot) if ghost.forgettable]
     return actions
@@ -165,7 +166,7 @@ def _end(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Actio
     """End what holds a revision for too long; otherwise let it rest as it likes."""
     way = deadlines.way_out(snapshot, standing.revision, now)
     deployment, load = standing.deployment, standing.load
-    if way is None or deployment is None or load is None or not load.counts.total:
+    if way is None or way == "move" or deployment is None or load is None or not load.counts.total:
         return _rest(snapshot, standing, now)
     end = do.EndInvocations(standing.revision, deployment.id, way)
     # What is cancelled needs a pod to end its turn in.
@@ -225,7 +226,7 @@ def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) ->
             actions.append(do.RemoveRevision(standing.revision, deployment_id))
         else:
             actions += _keep(snapshot, standing, now)
-    return actions
+    return actions + moves.due(snapshot, standings, now)
 
 
 def _let_go(snapshot: Snapshot) -> list[do.Action]:

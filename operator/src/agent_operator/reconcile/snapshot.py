@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent_operator.api import AgentDeployment
+from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.restate.view import RestateView, Unreachable
 
@@ -24,6 +25,7 @@ class Revision:
     ``waking``: its pods were scaled away and come back; what waits for them is to be resumed.
     ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
     gave it at its last registration; ``registering`` whether a registration was ever begun.
+    ``moves`` is the record of moving its invocations to the active revision.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Revision:
     draining_since: datetime | None = None
     quiet_since: datetime | None = None
     waking: bool = False
+    moves: Moves | None = None
     trouble: Failure | None = None
 
 

@@ -17,7 +17,7 @@ from agent_operator.api import (
 )
 from agent_operator.api.status import InvocationCounts
 from agent_operator.api.times import rfc3339
-from agent_operator.reconcile import manifests
+from agent_operator.reconcile import manifests, moves
 from agent_operator.reconcile.deadlines import draining_since
 from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.snapshot import Snapshot
@@ -315,7 +315,7 @@ def _stuck(standings: Sequence[Standing]) -> Condition:
         if standing.revision.ready or not stuck.unanswered
     ]
     if not found:
-        return _condition(
+        return moves.stays(standings) or _condition(
             STUCK, "False", "NothingStuck", "no invocation is paused or keeps failing"
         )
     name, oldest = found[0]
