@@ -18,7 +18,7 @@ from agent_operator.kube.client import (
 )
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import manifests, move_record, mover, recorder
+from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder
 from agent_operator.reconcile.errors import NotNowError
 from agent_operator.reconcile.ghosts import may_forget
 from agent_operator.reconcile.move_record import Moves
@@ -90,9 +90,11 @@ class Applier:
     async def _check_nothing_left(self, agent: AgentDeployment) -> None:
         """The store may lag behind: what it has not seen yet would be left for ever."""
         selector = f"{names.AGENT_LABEL}={agent.metadata.name}"
-        left, _ = await self.kube.list(
+        found, _ = await self.kube.list(
             REPLICA_SETS, agent.metadata.namespace, labelSelector=selector
         )
+        # Orphaned ones were left on purpose.
+        left = [body for body in found if not orphans.kept(body)]
         for body in left:
             self.store.put(REPLICA_SETS, {**body, "kind": REPLICA_SETS.kind})
         if left:

@@ -9,6 +9,7 @@ from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import move_record, trouble
+from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
@@ -46,7 +47,8 @@ async def observe(
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
-    only_target = [r.name for r in revisions] == [target.name]
+    # Those kept for a rollback have nothing that could move.
+    only_target = [r.name for r in revisions if not at_rest(r)] == [target.name]
     was_active = agent.status.get("activeRevision") == target.name
     return only_target and was_active and not agent.deleting
 
@@ -55,10 +57,12 @@ def _asleep(
     agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]
 ) -> frozenset[str]:
     """The deployments that are dormant, if that is all there is to watch."""
-    others = [r for r in revisions if r.name != target.name]
-    was_active = agent.status.get("activeRevision") == target.name
+    active = agent.status.get("activeRevision")
+    others = [r for r in revisions if r.name != active]
+    # A rollout that waits for a place (maxRevisions) may wait for weeks, until a sleeper is done.
+    nothing_moves = target.name == active or target.name not in {r.name for r in revisions}
     dormant = all(r.replicas == 0 and r.deployment_id for r in others)
-    if not others or not dormant or not was_active or agent.deleting:
+    if not active or not others or not dormant or not nothing_moves or agent.deleting:
         return frozenset()
     return frozenset(r.deployment_id for r in others if r.deployment_id)
 
@@ -95,6 +99,7 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         draining_since=_time(notes.get(names.DRAINING_SINCE_ANNOTATION)),
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
+        orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         trouble=trouble.of_revision(body, own_pods),
     )

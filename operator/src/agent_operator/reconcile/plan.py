@@ -7,7 +7,15 @@ from typing import Final
 
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import deadlines, moves, status
+from agent_operator.reconcile import (
+    deadlines,
+    history,
+    limits,
+    moves,
+    orphaning,
+    status,
+    suspension,
+)
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
@@ -29,6 +37,9 @@ class Plan:
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Decide. The same snapshot and time always give the same plan."""
     standings = judge_all(snapshot, now)
+    if suspension.suspended(snapshot.agent):
+        seen = status.build(snapshot, standings, now)
+        return Plan((), seen, suspension.LOOK_AGAIN)
     if snapshot.agent.deleting:
         actions = _delete(snapshot, standings, now)
     else:
@@ -54,10 +65,15 @@ def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) 
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return [do.AddFinalizer()]
     target = next((s for s in standings if s.revision is snapshot.target), None)
-    actions = [*_record(standings), *_pursue(snapshot, target, now)]
+    actions = [*orphaning.adopt(standings), *_record(standings)]
+    if not limits.waits(snapshot, standings):
+        actions += _pursue(snapshot, target, now)
+    kept = history.kept(snapshot, standings)
     target_active = target is not None and target.known and target.active
     for standing in standings:
-        if standing is not target:
+        if standing.revision.name in kept:
+            actions += history.rest(snapshot, standing, now)
+        elif standing is not target:
             actions += _retire(snapshot, standing, target_active, now)
     actions += moves.due(snapshot, standings, now)
     actions += _restore(snapshot, standings)
@@ -217,6 +233,9 @@ def _restore(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do.Actio
 def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
+    if orphaning.wanted(snapshot):
+        half_moved = moves.due(snapshot, standings, now)
+        return [*half_moved, *orphaning.let_go(snapshot, standings, now)]
     if not standings:
         return _let_go(snapshot)
     actions: list[do.Action] = []
@@ -245,7 +264,8 @@ def _forget(ghost: Ghost) -> do.ForgetDeployment:
 
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
     waits = [STEADY]
-    settled = len(standings) == 1 and standings[0].active and not snapshot.agent.deleting
+    active = any(standing.active for standing in standings)
+    settled = active and not snapshot.agent.deleting and history.settled(snapshot, standings)
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
     if away or not settled:
         waits.append(SOON)

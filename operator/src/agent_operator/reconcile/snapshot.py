@@ -25,7 +25,8 @@ class Revision:
     ``waking``: its pods were scaled away and come back; what waits for them is to be resumed.
     ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
     gave it at its last registration; ``registering`` whether a registration was ever begun.
-    ``moves`` is the record of moving its invocations to the active revision.
+    ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
+    AgentDeployment that made it went without it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Revision:
     quiet_since: datetime | None = None
     waking: bool = False
     moves: Moves | None = None
+    orphaned: bool = False
     trouble: Failure | None = None
 
 
