@@ -52,6 +52,13 @@ LEADER: Final = Gauge(
     "1 where this replica acts, 0 where it stands by for the one that does.",
 )
 
+MOVES: Final = Counter(
+    "durable_agents_moves_total",
+    "Invocations that a deadline moved to the active revision (onDeadline: MoveToActive), by"
+    " outcome: moved, restarted, stayed.",
+    ["outcome"],
+)
+
 _NOT_YET: Final = frozenset({Phase.PENDING, Phase.CHECKING, Phase.FAILED})
 _DRAINING: Final = frozenset({Phase.DRAINING, Phase.DORMANT})
 _UNREACHABLE: Final = "unreachable"

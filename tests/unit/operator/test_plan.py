@@ -7,6 +7,7 @@ import pytest
 
 from agent_operator.api import Phase
 from agent_operator.reconcile import actions as do
+from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import plan
 from agent_operator.reconcile.snapshot import Failure, Snapshot
 from agent_operator.restate.view import Deployment, Unreachable
@@ -29,6 +30,10 @@ AWAY = Unreachable(URL, "http://restate.test:9070 can't be reached: connection r
 BOTH = (registered(V1), registered(V2))
 LONG_IDLE = NOW - timedelta(minutes=1)
 REFUSED = fresh(V2, failure=Failure("RegistrationRefused", "META0006"))
+MOVE = {"deadline": "1h", "onDeadline": "MoveToActive", "idle": "Keep"}
+TO_V2 = Moves("dp_claims:2")
+STAYED = replace(TO_V2.with_stayed("inv_1"), done=True)
+HALF = replace(TO_V2, moving=("inv_1",))
 LATE = revision(V1, draining_since=NOW - timedelta(minutes=61))
 OVERCOME = revision(V1, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
 BREAKS = fresh(V2, failure=Failure("BreakingChanges", "handler Claims/turn is missing"))
@@ -384,6 +389,104 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
             do.ScaleRevision(replace(LATE, replicas=0, ready=0), 1),
         ],
     ),
+    "or moved to the active one": (
+        snapshot(
+            agent(V2, drain=MOVE),
+            LATE,
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [do.MoveInvocations(LATE, "dp_claims:1", TO_V2, begin=True)],
+    ),
+    "before the deadline nothing is moved": (
+        snapshot(
+            agent(V2, drain={**MOVE, "deadline": "2h"}),
+            LATE,
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [],
+    ),
+    "nothing moves to a revision without a pod that is ready": (
+        snapshot(
+            agent(V2, drain=MOVE),
+            LATE,
+            revision(V2, ready=0),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [],
+    ),
+    "what could not be moved is not tried again": (
+        snapshot(
+            agent(V2, drain=MOVE),
+            replace(LATE, moves=STAYED),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [],
+    ),
+    "unless it may be restarted now": (
+        snapshot(
+            agent(V2, drain={**MOVE, "restartAsNew": True}),
+            replace(LATE, moves=STAYED),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [
+            do.MoveInvocations(
+                replace(LATE, moves=STAYED),
+                "dp_claims:1",
+                Moves("dp_claims:2", restart=True),
+                begin=True,
+            )
+        ],
+    ),
+    "or another revision is active by now": (
+        snapshot(
+            agent(V2, drain=MOVE),
+            replace(LATE, moves=replace(STAYED, to="dp_claims:3")),
+            revision(V2),
+            restate=view(*BOTH, loads={V1: load(running=1)}),
+        ),
+        [
+            do.MoveInvocations(
+                replace(LATE, moves=replace(STAYED, to="dp_claims:3")),
+                "dp_claims:1",
+                TO_V2,
+                begin=True,
+            )
+        ],
+    ),
+    "what is half moved holds its revision": (
+        snapshot(
+            agent(V2, drain={**MOVE, "delay": "0s"}),
+            replace(LATE, moves=HALF),
+            revision(V2),
+            restate=view(*BOTH),
+        ),
+        [do.MoveInvocations(replace(LATE, moves=HALF), "dp_claims:1", HALF, begin=True)],
+    ),
+    "and is brought to an end though moving is wanted no more": (
+        snapshot(
+            agent(V2, drain={"delay": "0s"}),
+            replace(LATE, moves=HALF),
+            revision(V2),
+            restate=view(*BOTH),
+        ),
+        [do.MoveInvocations(replace(LATE, moves=HALF), "dp_claims:1", HALF, begin=False)],
+    ),
+    "also when going back": (
+        snapshot(
+            agent(V1),
+            revision(V1, moves=HALF),
+            revision(V2),
+            restate=view(*BOTH, latest=V1),
+        ),
+        [
+            do.mark_idle(revision(V2), NOW),
+            do.MoveInvocations(revision(V1, moves=HALF), "dp_claims:1", HALF, begin=False),
+        ],
+    ),
     "or kept all the same": (
         snapshot(
             agent(V2, drain={"deadline": "1h"}),
@@ -460,6 +563,22 @@ DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
             restate=view(registered(), loads={V1: load(running=1)}),
         ),
         [do.EndInvocations(revision(), "dp_claims:1", "kill")],
+    ),
+    "there is nowhere to move to when all goes": (
+        snapshot(
+            agent(deleting=True, drain={**MOVE, "deadline": "1m"}),
+            revision(),
+            restate=view(registered(), loads={V1: load(running=1)}),
+        ),
+        [],
+    ),
+    "what is half moved is brought to an end first": (
+        snapshot(
+            agent(deleting=True),
+            revision(V1, moves=HALF),
+            restate=view(registered()),
+        ),
+        [do.MoveInvocations(revision(V1, moves=HALF), "dp_claims:1", HALF, begin=False)],
     ),
     "with nothing under way, revisions go": (
         snapshot(agent(deleting=True), revision(), restate=view(registered())),

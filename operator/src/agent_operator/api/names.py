@@ -46,6 +46,16 @@ WAKING_ANNOTATION: Final = f"{GROUP}/waking-since"
 """On a revision's ReplicaSet: its pods come back, and its invocations are to go on when they are
 there (RFC 3339)."""
 
+MOVES_ANNOTATION: Final = f"{GROUP}/moves"
+"""On a draining revision's ReplicaSet: which of its invocations were moved to the active revision,
+as JSON."""
+
+ORPHANED_ANNOTATION: Final = f"{GROUP}/orphaned-since"
+"""On a revision's ReplicaSet: its AgentDeployment went without it (RFC 3339)."""
+
+SUSPEND_ANNOTATION: Final = f"{GROUP}/suspend"
+"""On an AgentDeployment, set to ``true`` by its user: nothing is done about it."""
+
 ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 """On a revision's ReplicaSet: the Restate it registers with."""
 

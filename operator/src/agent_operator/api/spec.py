@@ -265,11 +265,21 @@ class Drain(ApiModel):
         " them. Without it they may for ever.",
         examples=["168h"],
     )
-    on_deadline: Literal["Keep", "Cancel", "Kill"] = Field(
+    on_deadline: Literal["Keep", "Cancel", "Kill", "MoveToActive"] = Field(
         "Keep",
         description="What is done to invocations that hold an old revision for longer than the"
-        " deadline. Cancel lets an agent end its turn in good order, Kill ends it at once.",
-        examples=["Cancel"],
+        " deadline. Cancel lets an agent end its turn in good order, Kill ends it at once."
+        " MoveToActive lets the active revision go on with each of them where its code takes the"
+        " same steps; the others stay (see restartAsNew).",
+        examples=["MoveToActive"],
+    )
+    restart_as_new: bool | None = Field(
+        None,
+        description="With onDeadline MoveToActive: whether an invocation that the active revision"
+        " can't go on with is killed and begun again there, from its input. Its steps are done"
+        " again, its approvals are asked for again, and who waits for its result is told that it"
+        " was killed.",
+        examples=[True],
     )
     idle: Literal["ScaleToZero", "Keep"] = Field(
         "ScaleToZero",
@@ -379,12 +389,31 @@ class AgentDeploymentSpec(ApiModel):
         description="How a new revision comes to take new turns.",
         json_schema_extra={"default": {}},
     )
-    deletion_policy: Literal["Drain", "Cancel", "Kill"] = Field(
+    deletion_policy: Literal["Drain", "Cancel", "Kill", "Orphan"] = Field(
         "Drain",
         description="What becomes of invocations under way when this object is deleted: Drain"
-        " waits for them (drain.deadline applies), Cancel lets an agent end its turn in good"
-        " order, Kill ends it at once.",
+        " waits for them (drain.deadline and onDeadline apply, from the deletion on), Cancel lets"
+        " an agent end its turn in good order (and kills what has not ended by drain.deadline, if"
+        " onDeadline is Kill), Kill ends it at once. Orphan leaves everything running: a later"
+        " AgentDeployment of the same name takes it over.",
         examples=["Cancel"],
+    )
+    revision_history_limit: int = Field(
+        0,
+        description="How many drained revisions are kept for a rollback, those that were active"
+        " last first: registered, but without pods.",
+        ge=0,
+        le=100,
+        examples=[2],
+    )
+    max_revisions: int | None = Field(
+        None,
+        description="How many revisions may have pods or unfinished invocations at a time, the"
+        " active and the new one included. A rollout that would exceed it waits until one is"
+        " drained; going back to a revision that exists never waits. No limit unless given.",
+        ge=2,
+        le=1000,
+        examples=[5],
     )
     drain: Drain = Field(
         default_factory=Drain,
@@ -416,6 +445,7 @@ class ObjectMeta(ApiModel):
     generation: int = 0
     deletion_timestamp: str | None = None
     finalizers: tuple[str, ...] = ()
+    annotations: dict[str, str] = Field(default_factory=dict)
 
 
 class AgentDeployment(ApiModel):

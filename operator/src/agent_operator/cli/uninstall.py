@@ -18,7 +18,9 @@ async def run(namespace: str | None, selector: str, timeout: float) -> None:  # 
     try:
         for body in await _list(kube, namespace, selector):
             metadata = body["metadata"]
-            print(f"deleting AgentDeployment {metadata['namespace']}/{metadata['name']}")
+            print(
+                f"deleting AgentDeployment {metadata['namespace']}/{metadata['name']}{_note(body)}"
+            )
             await kube.delete(AGENT_DEPLOYMENTS, metadata["namespace"], metadata["name"])
         left = await _wait(kube, namespace, selector, timeout)
     finally:
@@ -26,6 +28,11 @@ async def run(namespace: str | None, selector: str, timeout: float) -> None:  # 
     if left:
         sys.exit("\n".join(["these AgentDeployments still wait:", *map(_in_words, left)]))
     print("all AgentDeployments of the release are gone")
+
+
+def _note(body: Body) -> str:
+    orphans = body.get("spec", {}).get("deletionPolicy") == "Orphan"
+    return ", which leaves its pods, Services and registrations (Orphan)" if orphans else ""
 
 
 async def _wait(kube: Kube, namespace: str | None, selector: str, seconds: float) -> list[Body]:

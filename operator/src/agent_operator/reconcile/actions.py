@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent_operator.api import names, times
+from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Revision
 
@@ -83,6 +84,19 @@ class EndInvocations:
 
 
 @dataclass(frozen=True)
+class MoveInvocations:
+    """Go on with moving what holds a revision to the deployment of ``record``.
+
+    Without ``begin`` only what is half moved is brought to an end.
+    """
+
+    revision: Revision
+    deployment_id: str
+    record: Moves
+    begin: bool
+
+
+@dataclass(frozen=True)
 class RemoveRevision:
     """Look once more, then deregister the revision and delete what it was made of.
 
@@ -112,6 +126,7 @@ Action = (
     | RegisterRevision
     | ResumeInvocations
     | EndInvocations
+    | MoveInvocations
     | RemoveRevision
     | ForgetDeployment
 )

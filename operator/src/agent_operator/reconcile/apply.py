@@ -18,14 +18,16 @@ from agent_operator.kube.client import (
 )
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import manifests
+from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder
 from agent_operator.reconcile.errors import NotNowError
 from agent_operator.reconcile.ghosts import may_forget
+from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import may_remove
 from agent_operator.reconcile.registration import Registrar
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.reconcile.standing import judge_all
 from agent_operator.restate.client import RegistrationRefusedError
+from agent_operator.restate.invocations import Invocations
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import RestateView
 
@@ -59,8 +61,8 @@ class Applier:
                 await self._scale(action, agent)
             case do.Annotate():
                 await self._note(agent, action.revision, action.notes)
-            case do.ResumeInvocations() | do.EndInvocations():
-                await self._drive(action, agent)
+            case do.ResumeInvocations() | do.EndInvocations() | do.MoveInvocations():
+                await self._drive(action, snapshot)
             case do.RegisterRevision():
                 await self._register(action.revision, snapshot)
             case do.RemoveRevision():
@@ -88,9 +90,11 @@ class Applier:
     async def _check_nothing_left(self, agent: AgentDeployment) -> None:
         """The store may lag behind: what it has not seen yet would be left for ever."""
         selector = f"{names.AGENT_LABEL}={agent.metadata.name}"
-        left, _ = await self.kube.list(
+        found, _ = await self.kube.list(
             REPLICA_SETS, agent.metadata.namespace, labelSelector=selector
         )
+        # Orphaned ones were left on purpose.
+        left = [body for body in found if not orphans.kept(body)]
         for body in left:
             self.store.put(REPLICA_SETS, {**body, "kind": REPLICA_SETS.kind})
         if left:
@@ -137,12 +141,17 @@ class Applier:
             log.info("%s %s", "waking" if waking else "scaled to zero:", action.revision.name)
 
     async def _drive(
-        self, action: do.ResumeInvocations | do.EndInvocations, agent: AgentDeployment
+        self,
+        action: do.ResumeInvocations | do.EndInvocations | do.MoveInvocations,
+        snapshot: Snapshot,
     ) -> None:
-        if isinstance(action, do.EndInvocations):
-            await self._end(action)
-        else:
-            await self._resume(action, agent)
+        match action:
+            case do.EndInvocations():
+                await self._end(action)
+            case do.MoveInvocations():
+                await self._move(action, snapshot)
+            case do.ResumeInvocations():
+                await self._resume(action, snapshot.agent)
 
     async def _resume(self, action: do.ResumeInvocations, agent: AgentDeployment) -> None:
         """Until nothing waits: right after its pods are ready, a Service may not lead there yet."""
@@ -161,6 +170,22 @@ class Applier:
         log.warning("%s: asked Restate to %s %d invocations", name, action.how, ended)
         # A cancelled turn takes its time: the next request is held back as after a failure.
         raise NotNowError(f"{ended} invocations are being ended ({action.how})")
+
+    async def _move(self, action: do.MoveInvocations, snapshot: Snapshot) -> None:
+        revision, agent = action.revision, snapshot.agent
+
+        async def write(record: Moves) -> None:
+            note = {names.MOVES_ANNOTATION: move_record.dump(record)}
+            await self._note(agent, revision, note)
+
+        async def tell(record: Moves) -> None:
+            await recorder.record(self.kube, agent, mover.event(revision.name, record))
+
+        invocations = Invocations(self.restate.client(revision.admin_url))
+        try:
+            await mover.Mover(action, snapshot, invocations, write, tell).run()
+        finally:
+            self.restate.forget(revision.admin_url)
 
     async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
         registrar = Registrar(self.kube, self.restate)

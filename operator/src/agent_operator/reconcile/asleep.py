@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from agent_operator.api import AgentDeployment
+from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Revision
 
@@ -11,9 +12,13 @@ def only_asleep(
     agent: AgentDeployment, target: Wanted, revisions: Sequence[Revision]
 ) -> tuple[Revision, ...]:
     """The revisions that have no pods and may be called, if that is all there is to watch."""
-    if not agent.deleting and agent.status.get("activeRevision") != target.name:
+    active = agent.status.get("activeRevision")
+    # A rollout that waits for a place (maxRevisions) may wait for weeks, until a sleeper is done.
+    nothing_moves = target.name == active or target.name not in {r.name for r in revisions}
+    if not agent.deleting and not (active and nothing_moves):
         return ()
-    sleeping = tuple(r for r in revisions if r.replicas == 0 and r.deployment_id)
-    others = [r for r in revisions if r not in sleeping]
-    settled = all(r.name == target.name and not r.waking for r in others)
+    watched = [r for r in revisions if not at_rest(r)]
+    sleeping = tuple(r for r in watched if r.replicas == 0 and r.deployment_id)
+    others = [r for r in watched if r not in sleeping]
+    settled = all(r.name == active and not r.waking for r in others)
     return sleeping if settled and (not agent.deleting or not others) else ()

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
 from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE, STUCK
+
+_WAITING: Final = frozenset({"MaxRevisions", "Suspended"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list
         *_restate(before, after),
         *_stuck(before, after),
         *_deletion(before, after),
+        *_waiting(before, after),
     ]
 
 
@@ -82,6 +85,13 @@ def _deletion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> It
     ):
         draining = _condition(after, DRAINING)
         yield Event("Normal", new.reason, draining.message if draining else new.message)
+
+
+def _waiting(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    """What the user asked to wait for."""
+    old, new = _condition(before, PROGRESSING), _condition(after, PROGRESSING)
+    if new and new.reason in _WAITING and (not old or old.reason != new.reason):
+        yield Event("Normal", new.reason, new.message)
 
 
 def _condition(status: AgentDeploymentStatus, kind: str) -> Condition | None:

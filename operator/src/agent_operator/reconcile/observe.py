@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import trouble
+from agent_operator.reconcile import move_record, trouble
 from agent_operator.reconcile.asleep import only_asleep
+from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
@@ -50,7 +51,8 @@ async def observe(
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
-    only_target = [r.name for r in revisions] == [target.name]
+    # Those kept for a rollback have nothing that could move.
+    only_target = [r.name for r in revisions if not at_rest(r)] == [target.name]
     was_active = agent.status.get("activeRevision") == target.name
     return only_target and was_active and not agent.deleting
 
@@ -99,6 +101,8 @@ def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revisi
         draining_since=_time(notes.get(names.DRAINING_SINCE_ANNOTATION)),
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
+        orphaned=names.ORPHANED_ANNOTATION in notes,
+        moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         trouble=trouble.of_revision(body, own_pods),
     )
 

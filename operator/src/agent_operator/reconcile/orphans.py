@@ -2,7 +2,8 @@
 
 import logging
 
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, REPLICA_SETS, SERVICES, Kube
+from agent_operator.api import names
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, REPLICA_SETS, SERVICES, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
 
@@ -13,8 +14,11 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
     """Delete what is left of an AgentDeployment that the API server itself says is gone.
 
     Registrations in Restate stay: without a revision nobody could tell whether work needs them,
-    and an AgentDeployment of the same name finds and forgets them.
+    and an AgentDeployment of the same name finds and forgets them. What was orphaned on purpose
+    stays.
     """
+    if any(kept(body) for body in store.children(REPLICA_SETS, key)):
+        return
     left = [(r, body) for r in (SERVICES, REPLICA_SETS) for body in store.children(r, key)]
     if not left or not await _is_gone(key, store, kube):
         return
@@ -23,6 +27,11 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
         await kube.delete(resource, key[0], name)
         store.remove(resource, body)
         log.warning("deleted %s %s/%s: its AgentDeployment is gone", resource.kind, key[0], name)
+
+
+def kept(replica_set: Body) -> bool:
+    """Whether its AgentDeployment was to go without it (``deletionPolicy: Orphan``)."""
+    return names.ORPHANED_ANNOTATION in (replica_set["metadata"].get("annotations") or {})
 
 
 async def _is_gone(key: Key, store: Store, kube: Kube) -> bool:

@@ -7,7 +7,16 @@ from typing import Final
 
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import deadlines, reach, status
+from agent_operator.reconcile import (
+    deadlines,
+    history,
+    limits,
+    moves,
+    orphaning,
+    reach,
+    status,
+    suspension,
+)
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
@@ -31,6 +40,9 @@ class Plan:
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Decide. The same snapshot and time always give the same plan."""
     standings = judge_all(snapshot, now)
+    if suspension.suspended(snapshot.agent):
+        seen = status.build(snapshot, standings, now)
+        return Plan((), seen, suspension.LOOK_AGAIN)
     if snapshot.agent.deleting:
         actions = _delete(snapshot, standings, now)
     else:
@@ -57,11 +69,17 @@ def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) 
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return [do.AddFinalizer()]
     target = next((s for s in standings if s.revision is snapshot.target), None)
-    actions = [*_record(standings), *_pursue(snapshot, target, now)]
+    actions = [*orphaning.adopt(standings), *_record(standings)]
+    if not limits.waits(snapshot, standings):
+        actions += _pursue(snapshot, target, now)
+    kept = history.kept(snapshot, standings)
     target_active = target is not None and target.known and target.active
     for standing in standings:
-        if standing is not target:
+        if standing.revision.name in kept:
+            actions += history.rest(snapshot, standing, now)
+        elif standing is not target:
             actions += _retire(snapshot, standing, target_active, now)
+    actions += moves.due(snapshot, standings, now)
     actions += _restore(snapshot, standings)
     actions += [_forget(ghost) for ghost in ghosts_of(snapshot) if ghost.forgettable]
     return actions
@@ -168,7 +186,7 @@ def _end(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Actio
     """End what holds a revision for too long; otherwise let it rest as it likes."""
     way = deadlines.way_out(snapshot, standing.revision, now)
     deployment, load = standing.deployment, standing.load
-    if way is None or deployment is None or load is None or not load.counts.total:
+    if way is None or way == "move" or deployment is None or load is None or not load.counts.total:
         return _rest(snapshot, standing, now)
     end = do.EndInvocations(standing.revision, deployment.id, way)
     # What is cancelled needs a pod to end its turn in.
@@ -219,6 +237,9 @@ def _restore(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do.Actio
 def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
+    if orphaning.wanted(snapshot):
+        half_moved = moves.due(snapshot, standings, now)
+        return [*half_moved, *orphaning.let_go(snapshot, standings, now)]
     if not standings:
         return _let_go(snapshot)
     actions: list[do.Action] = []
@@ -228,7 +249,7 @@ def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) ->
             actions.append(do.RemoveRevision(standing.revision, deployment_id))
         else:
             actions += _keep(snapshot, standing, now)
-    return actions
+    return actions + moves.due(snapshot, standings, now)
 
 
 def _let_go(snapshot: Snapshot) -> list[do.Action]:
@@ -254,11 +275,12 @@ def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime
 
 def _pace(snapshot: Snapshot, standings: Sequence[Standing]) -> timedelta:
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
-    as_wanted = [s.active for s in standings if s.revision is snapshot.target] == [True]
+    active = any(s.active and snapshot.target in {s.revision, None} for s in standings)
+    deleting = snapshot.agent.deleting
     if not away and only_asleep(snapshot.agent, snapshot.wanted, snapshot.revisions):
         called = any(s.load and s.load.wants_pods for s in standings if not s.revision.replicas)
-        return SOON if called or not (as_wanted or snapshot.agent.deleting) else ASLEEP
-    settled = len(standings) == 1 and as_wanted and not snapshot.agent.deleting
+        return SOON if called or not (active or deleting) else ASLEEP
+    settled = active and not deleting and history.settled(snapshot, standings)
     return SOON if away or not settled else STEADY
 
 

@@ -9,7 +9,17 @@ from agent_operator.api import AgentDeployment, AgentDeploymentSpec
 from agent_operator.settings import Settings
 
 # Changes of these make no new revision: they say how revisions are run, not what runs.
-_NOT_PART: Final = frozenset({"replicas", "rollout", "drain", "deletion_policy", "restate"})
+_NOT_PART: Final = frozenset(
+    {
+        "replicas",
+        "rollout",
+        "drain",
+        "deletion_policy",
+        "restate",
+        "revision_history_limit",
+        "max_revisions",
+    }
+)
 _HASH_LENGTH: Final = 10
 
 

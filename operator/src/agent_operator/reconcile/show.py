@@ -3,19 +3,18 @@
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
-from agent_operator.api import AgentDeploymentStatus, names, times
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, EVENTS, Body, Kube
+from agent_operator.api import AgentDeploymentStatus, names
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import events
+from agent_operator.reconcile import events, recorder
 from agent_operator.reconcile.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-EVENT_LIMIT: Final = 1024
 # Numbers that change with each turn are written no more often than this.
 COUNTS_SECONDS: Final = 5.0
 
@@ -52,7 +51,7 @@ class Shower:
         await self._write(key, snapshot, new)
         before = AgentDeploymentStatus.model_validate(old)
         for event in events.between(before, status):
-            await self._tell(snapshot, event)
+            await recorder.record(self.kube, snapshot.agent, event)
         return None
 
     async def _write(self, key: Key, snapshot: Snapshot, status: Body) -> None:
@@ -71,31 +70,6 @@ class Shower:
             return  # deleted meanwhile
         self._written[key] = time.monotonic()
         self.store.put(AGENT_DEPLOYMENTS, shown)
-
-    async def _tell(self, snapshot: Snapshot, event: events.Event) -> None:
-        metadata = snapshot.agent.metadata
-        now = times.rfc3339(datetime.now(UTC))
-        body: dict[str, Any] = {
-            "metadata": {"generateName": f"{metadata.name}.", "namespace": metadata.namespace},
-            "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-            },
-            "type": event.kind,
-            "reason": event.reason,
-            "message": event.message[:EVENT_LIMIT],
-            "source": {"component": names.MANAGER},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        try:
-            await self.kube.create(EVENTS, metadata.namespace, body)
-        except KubeError as error:
-            log.warning("event %s was not recorded: %s", event.reason, error)
 
 
 def _essence(status: Body) -> Body:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent_operator.api import AgentDeployment
+from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.restate.view import RestateView, Unreachable
 
@@ -25,6 +26,8 @@ class Revision:
     ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
     gave it at its last registration; ``registering`` whether a registration was ever begun.
     ``published``: its Service leads to pods that aren't Ready, too.
+    ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
+    AgentDeployment that made it went without it.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Revision:
     draining_since: datetime | None = None
     quiet_since: datetime | None = None
     waking: bool = False
+    moves: Moves | None = None
+    orphaned: bool = False
     trouble: Failure | None = None
 
 

@@ -36,6 +36,8 @@ class Standing:
     @property
     def unneeded(self) -> bool:
         """Whether it is certain that no invocation needs it. Unknown is never certain."""
+        if self.revision.moves and self.revision.moves.open:
+            return False  # what is half moved may have to come back
         if self.load is None:
             return not self.known and not self.revision.registering
         return self.load.counts.total == 0
@@ -109,7 +111,7 @@ def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: dat
         phase = Phase.ACTIVE if target_active else _phase_of_candidate(revision, failure)
     elif routed and not target_active and not snapshot.agent.deleting:
         phase = Phase.ACTIVE
-    elif load.counts.total:
+    elif load.counts.total or (revision.moves and revision.moves.open):
         phase = Phase.DRAINING if revision.replicas else Phase.DORMANT
     else:
         phase = Phase.FAILED if lasting else Phase.DRAINED

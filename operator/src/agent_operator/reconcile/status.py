@@ -15,13 +15,13 @@ from agent_operator.api import (
     RevisionStatus,
     durations,
 )
-from agent_operator.api.status import InvocationCounts
 from agent_operator.api.times import rfc3339
-from agent_operator.reconcile import manifests
+from agent_operator.reconcile import history, limits, manifests, moves, suspension
 from agent_operator.reconcile.deadlines import draining_since
 from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
+from agent_operator.reconcile.words import counts_in_words
 from agent_operator.restate.view import Unreachable
 
 Truth = Literal["True", "False", "Unknown"]
@@ -45,10 +45,13 @@ def build(
     active = _active(snapshot, standings, target)
     serving = active or target
     draining = [s for s in standings if _drains(s, snapshot)]
+    kept = history.kept(snapshot, standings)
     generation = snapshot.agent.metadata.generation
     conditions = [
         _ready(snapshot, active),
-        _progressing(snapshot, target, draining),
+        suspension.progress(snapshot, standings)
+        or limits.progress(snapshot, standings)
+        or _progressing(snapshot, target, draining),
         _draining(snapshot, draining),
         _stuck(standings),
         _restate_reachable(snapshot),
@@ -68,7 +71,7 @@ def build(
         dormant_revisions=sum(s.phase is Phase.DORMANT for s in draining),
         draining_invocations=sum(s.load.counts.total for s in draining if s.load),
         revisions=[
-            _revision(s, snapshot)
+            _revision(s, snapshot, kept=s.revision.name in kept)
             for s in sorted(standings, key=lambda s: s.revision.created, reverse=True)
         ],
         conditions=_with_times(snapshot, conditions, now),
@@ -79,23 +82,6 @@ def blind(snapshot: Snapshot) -> bool:
     """Whether an agent without revisions may be registered with a Restate that can't be asked."""
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
     return away and bool(snapshot.agent.status.get("history"))
-
-
-def counts_in_words(counts: InvocationCounts) -> str:
-    """Such as ``3 invocations (1 running, 2 suspended)``."""
-    parts = [
-        f"{number} {word}"
-        for number, word in (
-            (counts.running, "running"),
-            (counts.suspended, "suspended"),
-            (counts.backing_off, "backing off"),
-            (counts.paused, "paused"),
-            (counts.waiting, "not begun"),
-        )
-        if number
-    ]
-    noun = "invocation" if counts.total == 1 else "invocations"
-    return f"{counts.total} {noun} ({', '.join(parts)})" if parts else f"no {noun}"
 
 
 def _active(
@@ -129,9 +115,11 @@ def _drains(standing: Standing, snapshot: Snapshot) -> bool:
     return snapshot.agent.deleting and not standing.unneeded
 
 
-def _revision(standing: Standing, snapshot: Snapshot) -> RevisionStatus:
+def _revision(standing: Standing, snapshot: Snapshot, *, kept: bool) -> RevisionStatus:
     revision = standing.revision
     reason, message = _held_up_by(standing, snapshot)
+    if kept:
+        message = history.MESSAGE
     return RevisionStatus(
         name=revision.name,
         phase=standing.phase,
@@ -315,7 +303,7 @@ def _stuck(standings: Sequence[Standing]) -> Condition:
         if standing.revision.ready or not stuck.unanswered
     ]
     if not found:
-        return _condition(
+        return moves.stays(standings) or _condition(
             STUCK, "False", "NothingStuck", "no invocation is paused or keeps failing"
         )
     name, oldest = found[0]

@@ -170,6 +170,20 @@ class RestateClient:
             found.setdefault(row.get("deployment", ""), []).append(_stuck(row))
         return found
 
+    async def query(self, sql: str) -> list[Row]:
+        """The rows that a question to Restate's tables finds; nulls are left out of them."""
+        return await self._query(sql)
+
+    async def control(self, invocation: str, operation: str, **params: str) -> httpx.Response:
+        """Ask Restate to pause, resume, kill or restart one invocation; a refusal is an answer.
+
+        Raises:
+            RestateUnavailableError: Restate didn't answer, or is in trouble itself.
+        """
+        path = f"/invocations/{invocation}/{operation}"
+        response = await self._send("PATCH", path, params=params)
+        return self._checked(response) if response.is_server_error else response
+
     async def _query(self, sql: str) -> list[Row]:
         return list((await self._ask("POST", "/query", json={"query": sql}))["rows"])
 
