@@ -103,6 +103,23 @@ http://{{ include "da.host" (dict "root" . "name" (printf "%s-restate" (include 
 {{- end -}}
 {{- end -}}
 
+{{/* Where the credentials of an external Restate are, as the operator's variables: name to name/key. */}}
+{{- define "da.restate.credentials" -}}
+{{- if not .Values.restate.enabled -}}
+{{- with .Values.restate.external -}}
+{{- if .tokenSecret.name }}
+RESTATE_TOKEN_SECRET: {{ printf "%s/%s" .tokenSecret.name .tokenSecret.key }}
+{{- end }}
+{{- if .clientCertificateSecret.name }}
+RESTATE_CLIENT_CERTIFICATE_SECRET: {{ .clientCertificateSecret.name }}
+{{- end }}
+{{- if .caSecret.name }}
+RESTATE_CA_SECRET: {{ printf "%s/%s" .caSecret.name .caSecret.key }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "da.model.url" -}}
 http://{{ include "da.host" (dict "root" . "name" (printf "%s-model" (include "da.fullname" .))) }}:8080
 {{- end -}}

@@ -6,18 +6,23 @@ import logging
 import signal
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import kopf
 
 from agent_operator import handlers, health, metrics
+from agent_operator.kube import secrets
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store, resync
 from agent_operator.leader import Election, Timing
 from agent_operator.loop import Loop
 from agent_operator.reconcile.reconciler import Reconciler
+from agent_operator.restate.access import Access
+from agent_operator.restate.client import RestateClient
 from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
 from agent_operator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +37,8 @@ GONE: Final = frozenset({403, 404})
 async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Run the operator until ``stop`` is set or the process is told to end."""
     stop = stop or _stop_on_signals()
-    kube, store, restate = await Kube.connect(), Store(), RestateObserver()
+    kube, store = await Kube.connect(), Store()
+    restate = RestateObserver(lambda server: _client(server, kube))
     loop = Loop(Reconciler(kube, store, restate, settings).reconcile)
     restate.sleepers.woken = loop.wake
     election = _election(settings, kube)
@@ -51,6 +57,11 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
         await restate.close()
         await kube.close()
         await server.cleanup()
+
+
+def _client(server: Server, kube: Kube) -> RestateClient:
+    access = Access(server, partial(secrets.read, kube)) if server.has_credentials else None
+    return RestateClient(server.url, access=access)
 
 
 @dataclass

@@ -4,15 +4,18 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from agent_operator.api.spec import ADDRESS_PATTERN
+from agent_operator.api.base import ADDRESS_PATTERN
+from agent_operator.api.restate import INSIDE_PATTERN
 from agent_operator.logs import LogFormat
+from agent_operator.restate.server import SecretKey, Server
 
 DEFAULT_ADMIN_URL: Final = "http://restate:9070"
 SHORTEST_LEASE_SECONDS: Final = 15
 ADDRESS: Final = re.compile(ADDRESS_PATTERN)
+INSIDE: Final = re.compile(INSIDE_PATTERN)
 
 
 class SettingsError(ValueError):
@@ -31,7 +34,7 @@ class Settings:
     long others wait for one that vanished; the longer, the fewer renewals.
     """
 
-    admin_url: str = DEFAULT_ADMIN_URL
+    restate: Server = field(default_factory=lambda: Server(DEFAULT_ADMIN_URL))
     cluster_domain: str = "cluster.local"
     namespaces: tuple[str, ...] = ()
     health_port: int = 8080
@@ -48,11 +51,12 @@ class Settings:
         """Read the settings.
 
         Raises:
-            SettingsError: RESTATE_ADMIN_URL is no http(s) address, HEALTH_PORT no port,
-                LOG_FORMAT neither text nor json, or LEASE_SECONDS too short or no number.
+            SettingsError: RESTATE_ADMIN_URL is no http(s) address or doesn't fit its credentials,
+                HEALTH_PORT is no port, LOG_FORMAT neither text nor json, or LEASE_SECONDS too short
+                or no number.
         """
         return cls(
-            admin_url=_address("RESTATE_ADMIN_URL", env.get("RESTATE_ADMIN_URL", cls.admin_url)),
+            restate=_restate(env),
             cluster_domain=env.get("CLUSTER_DOMAIN") or cls.cluster_domain,
             namespaces=tuple(
                 name
@@ -77,6 +81,39 @@ def _address(name: str, value: str) -> str:
             f" give one such as {DEFAULT_ADMIN_URL}"
         )
     return value.rstrip("/")
+
+
+def _restate(env: Mapping[str, str]) -> Server:
+    url = _address("RESTATE_ADMIN_URL", env.get("RESTATE_ADMIN_URL", DEFAULT_ADMIN_URL))
+    server = Server(
+        url=url,
+        token=_secret_key(env, "RESTATE_TOKEN_SECRET", "token"),
+        client_certificate=env.get("RESTATE_CLIENT_CERTIFICATE_SECRET") or None,
+        ca=_secret_key(env, "RESTATE_CA_SECRET", "ca.crt"),
+    )
+    if not server.has_credentials:
+        return server
+    namespace = env.get("POD_NAMESPACE")
+    if not namespace:
+        raise SettingsError(
+            "RESTATE_TOKEN_SECRET, RESTATE_CLIENT_CERTIFICATE_SECRET and RESTATE_CA_SECRET name"
+            " Secrets of the operator's namespace: give it in POD_NAMESPACE"
+        )
+    if not url.startswith("https://"):
+        if server.ca or server.client_certificate:
+            raise SettingsError("a CA or client certificate needs an https RESTATE_ADMIN_URL")
+        if not INSIDE.match(url):
+            raise SettingsError(
+                "the token would leave the cluster in clear: give an https RESTATE_ADMIN_URL, or"
+                " name the Service as http://<name>.<namespace>.svc:<port>"
+            )
+    return replace(server, namespace=namespace)
+
+
+def _secret_key(env: Mapping[str, str], name: str, usual: str) -> SecretKey | None:
+    """A Secret and its key, as ``name`` or ``name/key``."""
+    secret, _, key = env.get(name, "").partition("/")
+    return SecretKey(secret, key or usual) if secret else None
 
 
 def _port(name: str, value: str) -> int:

@@ -24,6 +24,15 @@ pytestmark = pytest.mark.integration
 WEATHER = {"weather": {"args": ["agent_service.agents.weather:agent"]}}
 KEY = {"apiKeySecret": {"name": "gemini", "key": "api-key"}}
 EXTERNAL = {"enabled": False, "external": {"adminURL": "http://restate.tools:9070"}}
+GUARDED = {
+    "enabled": False,
+    "external": {
+        "adminURL": "https://restate.example:9070",
+        "tokenSecret": {"name": "restate"},
+        "clientCertificateSecret": {"name": "client"},
+        "caSecret": {"name": "client"},
+    },
+}
 EVERYTHING: dict[str, Any] = {
     "fullnameOverride": "da",
     "imagePullSecrets": ["registry"],
@@ -53,6 +62,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "agents and scripted model": {"agents": WEATHER, "scriptedModel": {"enabled": True}},
     "external Restate": {"restate": EXTERNAL, "agents": WEATHER},
+    "external Restate with credentials": {"restate": GUARDED, "operator": {"secretNames": ["r"]}},
     "no hooks": {"crd": {"upgrade": False}, "uninstall": {"drain": False, "timeoutSeconds": 1}},
     "everything": EVERYTHING,
 }
@@ -96,13 +106,43 @@ def test_only_what_talks_to_the_api_server_gets_a_token(values: dict[str, Any]) 
     assert all(name.endswith(("-operator", "-crd-upgrade", "-uninstall")) for name in tokens)
 
 
-def test_no_role_can_read_secrets_or_do_everything(values: dict[str, Any]) -> None:
-    roles = [m for m in objects(values) if m["kind"] in {"Role", "ClusterRole"}]
-    assert roles
-    for rule in (rule for role in roles for rule in role["rules"]):
-        assert not {"secrets", "*"} & set(rule["resources"])
+def test_no_role_can_do_everything_or_read_secrets_that_were_not_named(
+    values: dict[str, Any],
+) -> None:
+    for rule in rules(values):
+        assert "*" not in rule["resources"]
+        if "secrets" in rule["resources"]:
+            assert (rule["verbs"], rule["resources"]) == (["get"], ["secrets"])
+            assert rule["resourceNames"] in (["r"], ["client", "restate"])
         assert not {"*", "escalate", "bind", "impersonate"} & set(rule["verbs"])
         assert "*" not in rule["apiGroups"]
+
+
+def rules(values: dict[str, Any]) -> list[dict[str, Any]]:
+    roles = [m for m in objects(values) if m["kind"] in {"Role", "ClusterRole"}]
+    assert roles
+    return [rule for role in roles for rule in role["rules"]]
+
+
+def test_by_default_no_secret_can_be_read() -> None:
+    assert not [rule for rule in rules({}) if "secrets" in rule["resources"]]
+
+
+def test_all_secrets_only_if_asked_and_one_by_one() -> None:
+    found = [r for r in rules({"operator": {"secretNames": ["*"]}}) if "secrets" in r["resources"]]
+    assert found == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+
+
+def test_where_the_credentials_of_an_external_restate_are() -> None:
+    def variables(restate: dict[str, Any]) -> dict[str, str]:
+        operator = find(objects({"restate": restate}), "Deployment", "demo-operator")
+        return env(operator["spec"]["template"]["spec"]["containers"][0])
+
+    found = variables(GUARDED)
+    assert found["RESTATE_TOKEN_SECRET"] == "restate/token"
+    assert found["RESTATE_CLIENT_CERTIFICATE_SECRET"] == "client"
+    assert found["RESTATE_CA_SECRET"] == "client/ca.crt"
+    assert "RESTATE_TOKEN_SECRET" not in variables({**GUARDED, "enabled": True})
 
 
 def test_names_begin_with_the_release() -> None:

@@ -28,6 +28,9 @@ def agent(name: str = "claims", **spec: Any) -> dict[str, Any]:
 
 SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
 KEY = {"apiKeySecret": {"name": "s", "key": "k"}}
+TOKEN = {"name": "restate", "key": "token"}
+HIDDEN = {"name": "x-key", "valueFrom": {"secretKeyRef": TOKEN}}
+FAR = "https://restate.example:9070"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": None}, "spec.image"),
     ({"image": ""}, "spec.image"),
@@ -41,6 +44,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"rollout": {"progressDeadlineSeconds": 0}}, "spec.rollout.progressDeadlineSeconds"),
     ({"restate": {"adminURL": "restate:9070"}}, "spec.restate.adminURL"),
     ({"restate": {"adminURL": "http://user:secret@restate:9070"}}, "spec.restate.adminURL"),
+    ({"restate": {"adminURL": FAR, "service": {"name": "restate"}}}, "not both"),
+    ({"restate": {"tokenSecret": TOKEN}}, "credentials need the Restate"),
+    ({"restate": {"service": {"name": "r"}, "caSecret": TOKEN}}, "are for TLS"),
+    ({"restate": {"adminURL": "http://far.example", "caSecret": TOKEN}}, "are for TLS"),
+    ({"restate": {"adminURL": "http://far.example", "tokenSecret": TOKEN}}, "in clear"),
+    (
+        {"restate": {"adminURL": "http://far.example", "headers": [HIDDEN]}},
+        "in clear",
+    ),
+    ({"restate": {"service": {"name": "r", "scheme": "ftp"}}}, "spec.restate.service.scheme"),
+    ({"restate": {"headers": [{"name": "X-A", "value": "b"}]}}, "spec.restate.headers[0].name"),
+    ({"restate": {"headers": [{"name": "x", "value": "a\nb"}]}}, "spec.restate.headers[0].value"),
+    ({"restate": {"headers": [{"name": "x"}]}}, "exactly one of value"),
+    ({"restate": {"headers": [{"name": "host", "value": "a"}]}}, "Restate's own"),
+    ({"restate": {"headers": [{"name": "x-restate-id", "value": "a"}]}}, "Restate's own"),
     ({"env": [{"name": "A=B", "value": "x"}]}, "spec.env[0].name"),
     ({"env": [{"name": "A", "value": "x"}, {"name": "A", "value": "y"}]}, "spec.env[1]"),
     ({"env": [{"name": "PORT", "value": "1"}]}, "set by the operator"),
@@ -63,6 +81,22 @@ def test_refused(kubectl: kube.Kubectl, spec: dict[str, Any], words: str) -> Non
 @pytest.mark.parametrize("name", ["a" * 53, "9lives", "a.b"])
 def test_a_name_that_no_service_can_have_is_refused(kubectl: kube.Kubectl, name: str) -> None:
     assert "metadata.name" in kubectl.refused(agent(name))
+
+
+TAKEN: list[dict[str, Any]] = [
+    {"adminURL": FAR, "tokenSecret": TOKEN, "caSecret": TOKEN, "headers": [HIDDEN]},
+    {"adminURL": FAR, "clientCertificateSecret": {"name": "client"}, "http11": True},
+    {"adminURL": "http://restate.tools.svc:9070", "tokenSecret": TOKEN},
+    {"adminURL": "http://restate.tools.svc.cluster.local:9070", "tokenSecret": TOKEN},
+    {"service": {"name": "restate"}, "tokenSecret": TOKEN, "headers": [HIDDEN]},
+    {"service": {"name": "restate", "namespace": "tools", "scheme": "https"}, "caSecret": TOKEN},
+    {"headers": [HIDDEN, {"name": "x-tenant", "value": "shop"}]},
+]
+
+
+@pytest.mark.parametrize("ref", TAKEN, ids=str)
+def test_restate_references_that_are_taken(kubectl: kube.Kubectl, ref: dict[str, Any]) -> None:
+    kubectl.apply(agent("referring", restate=ref))
 
 
 def test_no_spec_is_refused(kubectl: kube.Kubectl) -> None:

@@ -24,6 +24,7 @@ from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.restate.client import RestateUnavailableError
 from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
 from hack.restate import RestateServer
 from tests.integration.operator.endpoint import serving
 from tests.unit.operator.build import agent, revision, snapshot
@@ -117,7 +118,7 @@ class Stage:
 
     @property
     def client(self) -> Any:
-        return self.observer.client(self.server.admin_url)
+        return self.observer.client(Server(self.server.admin_url))
 
     async def row(self, invocation: str) -> dict[str, Any]:
         sql = (
@@ -145,11 +146,11 @@ class Stage:
         record = move_record.load(self.kube.annotations.get(names.MOVES_ANNOTATION))
         owner = agent("claims:2", drain=self.drain)
         given = snapshot(owner, replace(self.old, moves=record), self.new)
-        view = await self.observer.fresh_view(self.server.admin_url)
+        view = await self.observer.fresh_view(Server(self.server.admin_url))
         return replace(
             given,
-            wanted=replace(given.wanted, admin_url=self.server.admin_url),
-            restates={self.server.admin_url: view},
+            wanted=replace(given.wanted, restate=Server(self.server.admin_url)),
+            restates={Server(self.server.admin_url): view},
         )
 
     async def look(self) -> Plan:
@@ -209,14 +210,14 @@ async def stage(
         serving(claims(new, retention=retention)) as second,
         httpx.AsyncClient(trust_env=False) as http,
     ):
-        url = server.admin_url
+        restate = Server(server.admin_url)
         made = Stage(
             server,
             http,
             observer,
             drain,
-            revision("claims:1", uri=first, admin_url=url, draining_since=late),
-            revision("claims:2", uri=second, admin_url=url),
+            revision("claims:1", uri=first, restate=restate, draining_since=late),
+            revision("claims:2", uri=second, restate=restate),
         )
         made.old = await made.register(made.old)
         try:

@@ -15,6 +15,7 @@ from agent_operator.restate.client import (
     RestateUnavailableError,
 )
 from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
 from agent_operator.restate.view import RestateView, Unreachable
 from hack.restate import RestateServer, free_ports
 from tests.integration.operator.endpoint import keyed, plain, serving
@@ -38,7 +39,7 @@ async def send(server: RestateServer, path: str) -> None:
 
 
 async def look(client: RestateClient) -> RestateView:
-    return await RestateObserver(lambda _: client).fresh_view(client.url)
+    return await RestateObserver(lambda _: client).fresh_view(Server(client.url))
 
 
 async def until(client: RestateClient, what: Callable[[RestateView], bool]) -> RestateView:
@@ -149,19 +150,19 @@ async def test_a_closed_service_takes_no_new_turns(
 
 
 async def test_a_restate_that_is_away_is_unknown_and_comes_back(server: RestateServer) -> None:
-    observer = RestateObserver()
-    assert isinstance(await observer.view(server.admin_url, 0), RestateView)
+    observer, restate = RestateObserver(), Server(server.admin_url)
+    assert isinstance(await observer.view(restate, 0), RestateView)
     await asyncio.to_thread(server.stop)
-    gone = await observer.view(server.admin_url, 0)
+    gone = await observer.view(restate, 0)
     assert isinstance(gone, Unreachable)
     assert server.admin_url in gone.error
     with pytest.raises(RestateUnavailableError):
-        await observer.fresh_view(server.admin_url)
+        await observer.fresh_view(restate)
     await asyncio.to_thread(server.start)
 
     async def back() -> None:
-        while isinstance(await observer.view(server.admin_url, 0), Unreachable):  # noqa: ASYNC110
-            await asyncio.sleep(observer.retry_in(server.admin_url) + 0.05)
+        while isinstance(await observer.view(restate, 0), Unreachable):  # noqa: ASYNC110
+            await asyncio.sleep(observer.retry_in(restate) + 0.05)
 
     await asyncio.wait_for(back(), PATIENCE)
     await observer.close()

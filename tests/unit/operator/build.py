@@ -9,12 +9,14 @@ from agent_operator.api import AgentDeployment, names
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Revision, Setback, Snapshot
+from agent_operator.restate.server import Server
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 from agent_operator.settings import Settings
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-SETTINGS = Settings(admin_url="http://restate.test:9070")
-URL = SETTINGS.admin_url
+URL = "http://restate.test:9070"
+RESTATE = Server(URL)
+SETTINGS = Settings(restate=RESTATE)
 SERVICE = "ClaimAgent"
 
 
@@ -51,7 +53,7 @@ def revision(image: str = "claims:1", **changes: Any) -> Revision:
         name=made.name,
         image=image,
         uri=made.uri,
-        admin_url=URL,
+        restate=RESTATE,
         created=NOW - timedelta(hours=1),
         replicas=1,
         ready=1,
@@ -99,6 +101,6 @@ def snapshot(
         agent=owner,
         wanted=wanted(owner, SETTINGS),
         revisions=revisions,
-        restates={URL: restate or view()},
+        restates={RESTATE: restate or view()},
         setback=setback,
     )

@@ -7,9 +7,11 @@ import pytest
 from agent_operator.restate import sleepers
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
 from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 
 URL = "http://restate.test:9070"
+RESTATE = Server(URL)
 DORMANT = frozenset({"dp_1"})
 PATIENCE = 10.0
 
@@ -67,17 +69,17 @@ async def asked(client: Counting, before: int = 0) -> None:
 async def test_many_objects_share_one_look() -> None:
     observer, client, _ = made()
     for _ in range(200):
-        await observer.view(URL, 0.9)
+        await observer.view(RESTATE, 0.9)
     assert client.looks == 1
 
 
 async def test_a_look_grows_old_and_a_change_makes_it_old_at_once() -> None:
     observer, client, clock = made()
-    await observer.view(URL, 0.9)
+    await observer.view(RESTATE, 0.9)
     clock.now = 1.0
-    await observer.view(URL, 0.9)
-    observer.forget(URL)
-    await observer.view(URL, 0.9)
+    await observer.view(RESTATE, 0.9)
+    observer.forget(RESTATE)
+    await observer.view(RESTATE, 0.9)
     assert client.looks == 3
 
 
@@ -85,10 +87,10 @@ async def test_while_all_sleeps_looks_are_few() -> None:
     observer, client, clock = made()
     for second in range(30):
         clock.now = float(second)
-        await observer.view(URL, 0.9, asleep=DORMANT)
+        await observer.view(RESTATE, 0.9, asleep=DORMANT)
     assert client.looks == 1
     clock.now = 31.0
-    await observer.view(URL, 0.9, asleep=DORMANT)
+    await observer.view(RESTATE, 0.9, asleep=DORMANT)
     assert client.looks == 2
 
 
@@ -102,15 +104,15 @@ async def test_who_is_called_is_woken_and_looked_at() -> None:
     observer, client, clock = made()
     woken: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     observer.sleepers.woken = woken.put_nowait
-    observer.sleepers.put(("team", "one"), {URL: DORMANT})
-    observer.sleepers.put(("team", "two"), {URL: frozenset({"dp_2"})})
-    await observer.view(URL, 0.9, asleep=DORMANT)
+    observer.sleepers.put(("team", "one"), {RESTATE: DORMANT})
+    observer.sleepers.put(("team", "two"), {RESTATE: frozenset({"dp_2"})})
+    await observer.view(RESTATE, 0.9, asleep=DORMANT)
     client.tried = frozenset({"dp_1", "dp_7"})
     assert await asyncio.wait_for(woken.get(), PATIENCE) == ("team", "one")
     clock.now = 1.0
-    await observer.view(URL, 0.9, asleep=frozenset({"dp_2"}))
+    await observer.view(RESTATE, 0.9, asleep=frozenset({"dp_2"}))
     assert client.looks == 1
-    await observer.view(URL, 0.9, asleep=DORMANT)
+    await observer.view(RESTATE, 0.9, asleep=DORMANT)
     assert client.looks == 2
     await observer.close()
 
@@ -118,14 +120,14 @@ async def test_who_is_called_is_woken_and_looked_at() -> None:
 @pytest.mark.usefixtures("fast")
 async def test_nobody_is_asked_once_nothing_sleeps() -> None:
     observer, client, _ = made()
-    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    observer.sleepers.put(("team", "one"), {RESTATE: DORMANT})
     await asked(client)
     observer.sleepers.put(("team", "one"), {})
     await asyncio.sleep(0.05)
     before = client.cheap
     await asyncio.sleep(0.1)
     assert client.cheap == before
-    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    observer.sleepers.put(("team", "one"), {RESTATE: DORMANT})
     await asked(client, before)
     await observer.close()
 
@@ -133,12 +135,12 @@ async def test_nobody_is_asked_once_nothing_sleeps() -> None:
 @pytest.mark.usefixtures("fast")
 async def test_an_answer_that_fails_is_no_quiet() -> None:
     observer, client, clock = made()
-    await observer.view(URL, 0.9, asleep=DORMANT)
+    await observer.view(RESTATE, 0.9, asleep=DORMANT)
     client.mute = True
-    observer.sleepers.put(("team", "one"), {URL: DORMANT})
+    observer.sleepers.put(("team", "one"), {RESTATE: DORMANT})
     await asked(client)
     clock.now = 1.0
-    await observer.view(URL, 0.9, asleep=DORMANT)
+    await observer.view(RESTATE, 0.9, asleep=DORMANT)
     assert client.looks == 2
     await observer.close()
 
@@ -148,10 +150,10 @@ async def test_a_server_that_is_away_is_asked_ever_more_seldom() -> None:
     client.away = True
     for tenth in range(600):
         clock.now = tenth / 10
-        assert isinstance(await observer.view(URL, 0.9), Unreachable)
+        assert isinstance(await observer.view(RESTATE, 0.9), Unreachable)
     assert 5 < client.looks < 15
     client.away, clock.now = False, 100.0
-    assert isinstance(await observer.view(URL, 0.9), RestateView)
+    assert isinstance(await observer.view(RESTATE, 0.9), RestateView)
 
 
 async def test_many_that_changed_something_share_a_look_though_others_go_on_changing() -> None:
@@ -160,12 +162,12 @@ async def test_many_that_changed_something_share_a_look_though_others_go_on_chan
     class Busy(Counting):
         async def services(self) -> tuple[Service, ...]:
             await asyncio.sleep(0.001)
-            made[0].forget(URL)
+            made[0].forget(RESTATE)
             return ()
 
     client = Busy(URL)
     made.append(RestateObserver(lambda _: client))
-    waiting = [asyncio.create_task(made[0].view(URL, 10.0)) for _ in range(50)]
+    waiting = [asyncio.create_task(made[0].view(RESTATE, 10.0)) for _ in range(50)]
     await asyncio.gather(*waiting)
     # The first look began when the first had asked, and before the others had; the next is theirs.
     assert client.looks <= 2

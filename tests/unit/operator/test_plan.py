@@ -13,6 +13,7 @@ from agent_operator.reconcile.snapshot import Failure, Snapshot
 from agent_operator.restate.view import Deployment, Unreachable
 from tests.unit.operator.build import (
     NOW,
+    RESTATE,
     SERVICE,
     URL,
     agent,
@@ -502,7 +503,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
     ),
     "a registration whose revision is gone is forgotten": (
         snapshot(agent(V2), revision(V2), restate=view(*BOTH)),
-        [do.ForgetDeployment(URL, "dp_claims:1")],
+        [do.ForgetDeployment(RESTATE, "dp_claims:1")],
     ),
     "but not while work is pinned to it": (
         snapshot(agent(V2), revision(V2), restate=view(*BOTH, loads={V1: load(suspended=1)})),
@@ -590,7 +591,7 @@ DELETE: dict[str, tuple[Snapshot, list[do.Action]]] = {
     ),
     "a registration is left though its ReplicaSet was deleted: it goes first": (
         snapshot(agent(deleting=True), restate=view(registered())),
-        [do.ForgetDeployment(URL, "dp_claims:1")],
+        [do.ForgetDeployment(RESTATE, "dp_claims:1")],
     ),
     "and while turns need it, the object stays to tell": (
         snapshot(agent(deleting=True), restate=view(registered(), loads={V1: load(running=1)})),

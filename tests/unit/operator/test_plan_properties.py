@@ -18,7 +18,17 @@ from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.revisions import wanted
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
-from tests.unit.operator.build import NOW, SERVICE, SETTINGS, URL, agent, fresh, load, registered
+from tests.unit.operator.build import (
+    NOW,
+    RESTATE,
+    SERVICE,
+    SETTINGS,
+    URL,
+    agent,
+    fresh,
+    load,
+    registered,
+)
 
 TIMES = (names.IDLE_SINCE_ANNOTATION, names.QUIET_SINCE_ANNOTATION)
 IMAGES = [f"claims:{n}" for n in range(4)]
@@ -53,7 +63,7 @@ class World:
         if self.away:
             restate = Unreachable(URL, "away")
         return Snapshot(
-            owner, wanted(owner, SETTINGS), tuple(self.revisions.values()), {URL: restate}
+            owner, wanted(owner, SETTINGS), tuple(self.revisions.values()), {RESTATE: restate}
         )
 
     status: dict[str, object] = field(default_factory=dict)
@@ -133,7 +143,7 @@ class World:
         deployment = registered(revision.image)
         self.deployments[deployment.id] = deployment
         self.latest = deployment.id
-        self._change(revision, registering=True)
+        self._change(revision, registering=True, deployment_id=deployment.id)
 
     def _remove(self, revision: Revision) -> None:
         assert not self.needed(revision), f"{revision.image} was removed while a turn needed it"

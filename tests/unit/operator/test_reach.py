@@ -11,6 +11,7 @@ from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.restate.view import Unreachable
 from tests.unit.operator.build import (
     NOW,
+    RESTATE,
     URL,
     agent,
     fresh,
@@ -62,7 +63,7 @@ def test_a_candidate_is_reached_early_until_it_is_active() -> None:
     now_active = replace(
         given,
         revisions=(revision(V1), revision(V2, published=True)),
-        restates={URL: NEEDED},
+        restates={RESTATE: NEEDED},
     )
     assert published(now_active) == [(V2, False)]
 

@@ -7,14 +7,14 @@ import pytest
 from agent_operator.api import names
 from agent_operator.reconcile.revisions import wanted
 from agent_operator.settings import Settings
-from tests.unit.operator.build import SETTINGS, agent
+from tests.unit.operator.build import SETTINGS, URL, agent
 
 SAME: list[dict[str, Any]] = [
     {"replicas": 5},
     {"drain": {"delay": "5m"}},
     {"rollout": {"progressDeadlineSeconds": 30}},
-    {"restate": {"adminURL": SETTINGS.admin_url}},
-    {"restate": {"adminURL": SETTINGS.admin_url + "/"}},
+    {"restate": {"adminURL": URL}},
+    {"restate": {"adminURL": URL + "/"}},
     {"port": 9080},
 ]
 OTHER: list[dict[str, Any]] = [

@@ -59,6 +59,13 @@ SUSPEND_ANNOTATION: Final = f"{GROUP}/suspend"
 ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 """On a revision's ReplicaSet: the Restate it registers with."""
 
+CREDENTIALS_ANNOTATION: Final = f"{GROUP}/restate-credentials"
+"""On a revision's ReplicaSet, as JSON: in which Secrets of its namespace that Restate's credentials
+are, if its spec named any."""
+
+CALLING_ANNOTATION: Final = f"{GROUP}/restate-calls"
+"""On a revision's ReplicaSet, as JSON: how Restate calls it, where that is not the usual way."""
+
 DEPLOYMENT_ID_ANNOTATION: Final = f"{GROUP}/deployment-id"
 """On a revision's ReplicaSet: its deployment's id in Restate, as given at registration."""
 

@@ -4,59 +4,19 @@ Descriptions here are what ``kubectl explain`` shows; constraints become the CRD
 ``x-kubernetes-validations`` (CEL) what the API server refuses before the operator sees it.
 """
 
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
 from agent_operator.api import durations
+from agent_operator.api.base import ApiModel, LocalObjectReference, SecretKey
+from agent_operator.api.base import Rule as _Rule
+from agent_operator.api.base import list_by as _list_by
+from agent_operator.api.base import rules as _rules
 from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
-
-ADDRESS_PATTERN: Final = (
-    r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-    r"(/[A-Za-z0-9._~/-]*)?$"
-)
-"""Address of a server: no user, password, query or fragment, since it is shown to people."""
-
-
-class _Rule(NamedTuple):
-    """A CEL rule, and what the API server answers where it does not hold."""
-
-    rule: str
-    message: str
-
-
-def _rules(*rules: _Rule) -> dict[str, Any]:
-    return {"x-kubernetes-validations": [rule._asdict() for rule in rules]}
-
-
-def _list_by(*keys: str) -> dict[str, Any]:
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
-
-
-class ApiModel(BaseModel):
-    """A type of the API: camelCase outside, snake_case inside, immutable."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
-    )
-
+from agent_operator.api.restate import RestateRef
 
 Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
-ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
-
-
-class LocalObjectReference(ApiModel):
-    """An object of the same namespace, by name."""
-
-    name: ObjectName = Field(description="Name of the object.", examples=["registry-login"])
-
-
-class SecretKey(ApiModel):
-    """One key of an object in the same namespace."""
-
-    name: ObjectName = Field(description="Name of the object.", examples=["gemini"])
-    key: ObjectName = Field(description="Key in the object.", examples=["api-key"])
 
 
 class OptionalKey(SecretKey):
@@ -217,20 +177,6 @@ class Model(ApiModel):
     )
 
 
-class RestateRef(ApiModel):
-    """The Restate server that the agent's revisions register with."""
-
-    admin_url: str | None = Field(
-        None,
-        alias="adminURL",
-        description="Address of Restate's admin API, such as http://restate.tools:9070."
-        " The operator's own default unless given.",
-        pattern=ADDRESS_PATTERN,
-        max_length=512,
-        examples=["http://restate.tools:9070"],
-    )
-
-
 class Rollout(ApiModel):
     """How a new revision comes to take new turns."""
 
@@ -382,7 +328,16 @@ class AgentDeploymentSpec(ApiModel):
     )
     model: Model | None = Field(None, description="The language model that the agent talks to.")
     restate: RestateRef | None = Field(
-        None, description="The Restate server to register with, if not the operator's default."
+        None,
+        description="The Restate server to register with, if not the operator's default, and how it"
+        " calls the agent.",
+        examples=[
+            {
+                "adminURL": "https://restate.example:9070",
+                "tokenSecret": {"name": "restate", "key": "token"},
+                "headers": [{"name": "x-tenant", "value": "shop"}],
+            }
+        ],
     )
     rollout: Rollout = Field(
         default_factory=Rollout,

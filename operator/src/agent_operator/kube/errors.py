@@ -12,3 +12,7 @@ class KubeError(Exception):
     def missing(self) -> bool:
         """Whether the object does not exist."""
         return self.status == 404
+
+
+class SecretError(Exception):
+    """A Secret, or a key of it, can't be had; the message names it, and never a value."""

@@ -9,6 +9,7 @@ from agent_operator.api import names, times
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Revision
+from agent_operator.restate.server import Server
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class RemoveRevision:
 class ForgetDeployment:
     """Deregister a deployment of this agent whose revision is gone, and that nothing needs."""
 
-    admin_url: str
+    restate: Server
     deployment_id: str
 
 

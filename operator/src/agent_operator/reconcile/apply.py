@@ -155,18 +155,18 @@ class Applier:
 
     async def _resume(self, action: do.ResumeInvocations, agent: AgentDeployment) -> None:
         """Until nothing waits: right after its pods are ready, a Service may not lead there yet."""
-        url = action.revision.admin_url
-        resumed = await self.restate.client(url).resume_unanswered(action.deployment_id)
-        self.restate.forget(url)
+        server = action.revision.restate
+        resumed = await self.restate.client(server).resume_unanswered(action.deployment_id)
+        self.restate.forget(server)
         if resumed:
             log.info("%s has pods again: resumed %d", action.revision.name, resumed)
             raise NotNowError(f"{resumed} invocations were resumed; whether they run is seen later")
         await self._note(agent, action.revision, {names.WAKING_ANNOTATION: None})
 
     async def _end(self, action: do.EndInvocations) -> None:
-        url, name = action.revision.admin_url, action.revision.name
-        ended = await self.restate.client(url).end_invocations(action.deployment_id, action.how)
-        self.restate.forget(url)
+        server, name = action.revision.restate, action.revision.name
+        ended = await self.restate.client(server).end_invocations(action.deployment_id, action.how)
+        self.restate.forget(server)
         log.warning("%s: asked Restate to %s %d invocations", name, action.how, ended)
         # A cancelled turn takes its time: the next request is held back as after a failure.
         raise NotNowError(f"{ended} invocations are being ended ({action.how})")
@@ -181,11 +181,11 @@ class Applier:
         async def tell(record: Moves) -> None:
             await recorder.record(self.kube, agent, mover.event(revision.name, record))
 
-        invocations = Invocations(self.restate.client(revision.admin_url))
+        invocations = Invocations(self.restate.client(revision.restate))
         try:
             await mover.Mover(action, snapshot, invocations, write, tell).run()
         finally:
-            self.restate.forget(revision.admin_url)
+            self.restate.forget(revision.restate)
 
     async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
         registrar = Registrar(self.kube, self.restate)
@@ -195,7 +195,10 @@ class Applier:
                 now = times.rfc3339(datetime.now(UTC))
                 note = {names.REGISTERING_ANNOTATION: now}
                 await self._note(snapshot.agent, revision, note)
-            await registrar.register(revision, snapshot)
+            deployment = await registrar.register(revision, snapshot)
+            # At once: what is pinned to it must be found though Restate loses the registration.
+            note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
+            await self._note(snapshot.agent, revision, note)
         except RegistrationRefusedError as error:
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
@@ -204,19 +207,19 @@ class Applier:
         revision = action.revision
 
         def may_go(view: RestateView) -> bool:
-            seen = replace(snapshot, restates={**snapshot.restates, revision.admin_url: view})
+            seen = replace(snapshot, restates={**snapshot.restates, revision.restate: view})
             standings = judge_all(seen, datetime.now(UTC))
             target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
             standing = next(s for s in standings if s.revision.name == revision.name)
             deleting = snapshot.agent.deleting
             return may_remove(standing, target_active=target_active, deleting=deleting)
 
-        url = revision.admin_url
+        server = revision.restate
         if action.deployment_id:
             registrar = Registrar(self.kube, self.restate)
-            await registrar.deregister(url, action.deployment_id, may_go)
-        elif revision.registering and not may_go(await self.restate.fresh_view(url)):
-            self.restate.forget(url)
+            await registrar.deregister(server, action.deployment_id, may_go)
+        elif revision.registering and not may_go(await self.restate.fresh_view(server)):
+            self.restate.forget(server)
             raise NotNowError(f"{revision.name} is needed again")
         await self._delete_revision(snapshot.agent, revision.name)
         log.info("removed %s", revision.name)
@@ -231,7 +234,7 @@ class Applier:
 
     async def _forget(self, action: do.ForgetDeployment, snapshot: Snapshot) -> None:
         await Registrar(self.kube, self.restate).deregister(
-            action.admin_url,
+            action.restate,
             action.deployment_id,
             lambda view: may_forget(snapshot, view, action.deployment_id),
         )

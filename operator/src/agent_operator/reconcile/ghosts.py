@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import full_name
+from agent_operator.restate.server import Server
 from agent_operator.restate.view import Deployment, Load, RestateView
 
 
@@ -11,7 +12,7 @@ from agent_operator.restate.view import Deployment, Load, RestateView
 class Ghost:
     """A deployment that no pods can serve any more. ``forgettable``: nothing needs it."""
 
-    admin_url: str
+    restate: Server
     deployment: Deployment
     load: Load
     forgettable: bool
@@ -26,11 +27,11 @@ def ghosts_of(snapshot: Snapshot) -> list[Ghost]:
     if not snapshot.agent.deleting:
         known.add(snapshot.wanted.uri)
     return [
-        Ghost(url, deployment, view.load(deployment.id), may_forget(snapshot, view, deployment.id))
-        for url, view in snapshot.restates.items()
+        Ghost(restate, found, view.load(found.id), may_forget(snapshot, view, found.id))
+        for restate, view in snapshot.restates.items()
         if isinstance(view, RestateView)
-        for deployment in view.owned_by(full_name(snapshot))
-        if deployment.uri not in known
+        for found in view.owned_by(full_name(snapshot))
+        if found.uri not in known
     ]
 
 

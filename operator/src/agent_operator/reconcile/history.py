@@ -54,5 +54,5 @@ def _may_be_kept(snapshot: Snapshot, standing: Standing) -> bool:
     revision = standing.revision
     if revision is snapshot.target or standing.phase is not Phase.DRAINED:
         return False
-    here = revision.admin_url == snapshot.wanted.admin_url
+    here = revision.restate.url == snapshot.wanted.restate.url
     return here and revision.registering and not standing.routed

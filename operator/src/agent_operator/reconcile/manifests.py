@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from agent_operator.api import AgentDeployment, names
-from agent_operator.api.spec import ApiModel
+from agent_operator.api.base import ApiModel
+from agent_operator.reconcile import restates
 from agent_operator.reconcile.revisions import Wanted
 
 Manifest = dict[str, Any]
@@ -28,7 +29,7 @@ def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
         "metadata": {
             **_metadata(agent, revision.name),
             "annotations": {
-                names.ADMIN_URL_ANNOTATION: revision.admin_url,
+                **restates.notes(revision.restate, revision.calling, agent.metadata.namespace),
                 names.URI_ANNOTATION: revision.uri,
             },
         },

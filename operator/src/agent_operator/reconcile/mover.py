@@ -188,7 +188,7 @@ class Mover:
         log.warning("%s: %s stays: %s", self._name, invocation.id, why)
 
     def _served(self, invocation: Invocation) -> bool:
-        view = self.snapshot.restates[self.action.revision.admin_url]
+        view = self.snapshot.restates[self.action.revision.restate]
         if not isinstance(view, RestateView):
             raise NotNowError("Restate can't be asked who serves what")
         return any(

@@ -8,12 +8,13 @@ from pydantic import TypeAdapter
 from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import move_record, trouble
+from agent_operator.reconcile import move_record, restates, trouble
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
 from agent_operator.restate.view import RestateView, Unreachable
 from agent_operator.settings import Settings
 
@@ -38,16 +39,16 @@ async def observe(
         return None
     agent = AgentDeployment.model_validate(body)
     target = wanted(agent, settings)
-    revisions = _revisions(store, key)
-    urls = {target.admin_url, *(r.admin_url for r in revisions)}
+    revisions = _revisions(store, key, settings)
+    servers = {target.restate, *(r.restate for r in revisions)}
     max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     asleep = _asleep(agent, target, revisions)
-    restates: dict[str, RestateView | Unreachable] = {
-        url: await restate.view(url, max_age, asleep=asleep.get(url, frozenset()))
-        for url in sorted(urls)
+    looks: dict[Server, RestateView | Unreachable] = {
+        server: await restate.view(server, max_age, asleep=asleep.get(server, frozenset()))
+        for server in sorted(servers, key=repr)
     }
     restate.sleepers.put(key, asleep)
-    return Snapshot(agent, target, revisions, restates, setback)
+    return Snapshot(agent, target, revisions, looks, setback)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -59,36 +60,41 @@ def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revi
 
 def _asleep(
     agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]
-) -> dict[str, frozenset[str]]:
+) -> dict[Server, frozenset[str]]:
     """The deployments that sleep, by their Restate, if that is all there is to watch."""
     sleeping = only_asleep(agent, target, revisions)
     return {
-        url: frozenset(r.deployment_id for r in sleeping if r.deployment_id and r.admin_url == url)
-        for url in {r.admin_url for r in sleeping}
+        server: frozenset(
+            r.deployment_id for r in sleeping if r.deployment_id and r.restate == server
+        )
+        for server in {r.restate for r in sleeping}
     }
 
 
-def _revisions(store: Store, key: Key) -> tuple[Revision, ...]:
+def _revisions(store: Store, key: Key, settings: Settings) -> tuple[Revision, ...]:
     services = {body["metadata"]["name"]: body for body in store.children(SERVICES, key)}
     pods = store.children(PODS, key)
     found = [
-        _revision(body, services, pods)
+        _revision(body, services, pods, settings)
         for body in store.children(REPLICA_SETS, key)
         if "deletionTimestamp" not in body["metadata"]
     ]
     return tuple(sorted(found, key=lambda r: (r.created, r.name)))
 
 
-def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revision:
+def _revision(
+    body: Body, services: dict[str, Body], pods: list[Body], settings: Settings
+) -> Revision:
     metadata, spec = body["metadata"], body["spec"]
     notes = metadata.get("annotations") or {}
     name = metadata["name"]
+    restate, calling = restates.read_notes(notes, metadata["namespace"], settings)
     own_pods = [p for p in pods if _label(p, names.REVISION_LABEL) == name]
     return Revision(
         name=name,
         image=_image(spec),
         uri=notes.get(names.URI_ANNOTATION, ""),
-        admin_url=notes.get(names.ADMIN_URL_ANNOTATION, ""),
+        restate=restate,
         created=times.parse(metadata["creationTimestamp"]),
         replicas=int(spec.get("replicas", 1)),
         ready=int((body.get("status") or {}).get("readyReplicas", 0)),
@@ -104,6 +110,7 @@ def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revisi
         orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         trouble=trouble.of_revision(body, own_pods),
+        calling=calling,
     )
 
 

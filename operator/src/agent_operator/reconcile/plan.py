@@ -263,7 +263,7 @@ def _let_go(snapshot: Snapshot) -> list[do.Action]:
 
 
 def _forget(ghost: Ghost) -> do.ForgetDeployment:
-    return do.ForgetDeployment(ghost.admin_url, ghost.deployment.id)
+    return do.ForgetDeployment(ghost.restate, ghost.deployment.id)
 
 
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:

@@ -27,7 +27,11 @@ from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
 from agent_operator.reconcile.snapshot import Setback, Snapshot
-from agent_operator.restate.client import DiscoveryError, RestateUnavailableError
+from agent_operator.restate.client import (
+    UNREACHABLE,
+    DiscoveryError,
+    RestateUnavailableError,
+)
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.settings import Settings
 
@@ -180,7 +184,7 @@ def _reason(error: Exception) -> str:
         case DiscoveryError():
             return "DiscoveryFailed"
         case RestateUnavailableError():
-            return "RestateUnreachable"
+            return "RestateUnreachable" if error.reason == UNREACHABLE else error.reason
         case ServiceTakenError():
             return "ServiceTaken"
         case NotNowError():

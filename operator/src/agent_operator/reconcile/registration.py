@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from agent_operator.api import names
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube
 from agent_operator.kube.errors import KubeError
+from agent_operator.reconcile import headers
 from agent_operator.reconcile.compatibility import breaking_changes
 from agent_operator.reconcile.errors import NotNowError, ServiceTakenError
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import BREAKING_CHANGES, full_name, is_of, owner
-from agent_operator.restate.client import RegistrationRefusedError, RestateUnavailableError
+from agent_operator.restate.client import (
+    Calls,
+    RegistrationRefusedError,
+    RestateUnavailableError,
+)
 from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
 from agent_operator.restate.view import Deployment, RestateView, Service
 
 log = logging.getLogger(__name__)
@@ -35,8 +41,11 @@ class Registrar:
             DiscoveryError, RestateUnavailableError: that can't be told now.
         """
         view = self._view(revision, snapshot)
-        offered = await self.restate.client(revision.admin_url).discover(
-            revision.uri, again=_known(revision, view), allow_breaking=_allows_breaking(snapshot)
+        offered = await self.restate.client(revision.restate).discover(
+            revision.uri,
+            again=_known(revision, view),
+            allow_breaking=_allows_breaking(snapshot),
+            calls=await self._calls(revision, snapshot),
         )
         if not offered:
             raise RegistrationRefusedError("the image serves no Restate service at all")
@@ -44,23 +53,26 @@ class Registrar:
             await self._check_owner(service, view, snapshot)
         _check_compatibility(offered, view, snapshot, revision)
 
-    async def register(self, revision: Revision, snapshot: Snapshot) -> None:
+    async def register(self, revision: Revision, snapshot: Snapshot) -> Deployment:
         """Give a checked revision the new turns of its services. Raises as ``check``."""
         view = self._view(revision, snapshot)
+        calls = await self._calls(revision, snapshot)
         metadata = {names.OWNER_KEY: full_name(snapshot), names.REVISION_LABEL: revision.name}
         try:
-            deployment = await self.restate.client(revision.admin_url).register(
+            deployment = await self.restate.client(revision.restate).register(
                 revision.uri,
                 metadata,
                 again=_known(revision, view),
                 allow_breaking=_allows_breaking(snapshot),
+                calls=calls,
             )
         finally:
-            self.restate.forget(revision.admin_url)
+            self.restate.forget(revision.restate)
         log.info("registered %s as %s", revision.name, deployment.id)
+        return deployment
 
     async def deregister(
-        self, url: str, deployment_id: str, may_go: Callable[[RestateView], bool]
+        self, server: Server, deployment_id: str, may_go: Callable[[RestateView], bool]
     ) -> None:
         """Deregister what may go by looks made right before: this can't be undone.
 
@@ -68,8 +80,8 @@ class Registrar:
             NotNowError: it may not go after all.
             RestateUnavailableError: that can't be told, or was not done.
         """
-        client = self.restate.client(url)
-        view = await self._last_look(url, may_go)
+        client = self.restate.client(server)
+        view = await self._last_look(server, may_go)
         # What still routes here leaves with it. The ingress refuses new turns of it first, so that
         # none slips in between the last look and the end.
         closing = [s.name for s in view.routed_to(deployment_id) if s.public]
@@ -77,7 +89,7 @@ class Registrar:
             for service in closing:
                 await client.set_public(service, public=False)
             if closing:
-                await self._last_look(url, may_go)
+                await self._last_look(server, may_go)
             await client.deregister(deployment_id)
         except BaseException:
             for service in closing:
@@ -85,20 +97,27 @@ class Registrar:
                     await client.set_public(service, public=True)
             raise
         finally:
-            self.restate.forget(url)
+            self.restate.forget(server)
 
-    async def _last_look(self, url: str, may_go: Callable[[RestateView], bool]) -> RestateView:
-        view = await self.restate.fresh_view(url)
+    async def _last_look(
+        self, server: Server, may_go: Callable[[RestateView], bool]
+    ) -> RestateView:
+        view = await self.restate.fresh_view(server)
         if not may_go(view):
-            self.restate.forget(url)
+            self.restate.forget(server)
             raise NotNowError("it is needed again")
         return view
 
     def _view(self, revision: Revision, snapshot: Snapshot) -> RestateView:
-        view = snapshot.restates[revision.admin_url]
+        view = snapshot.restates[revision.restate]
         if not isinstance(view, RestateView):
             raise NotNowError("Restate can't be asked who serves what")
         return view
+
+    async def _calls(self, revision: Revision, snapshot: Snapshot) -> Calls:
+        namespace = snapshot.agent.metadata.namespace
+        values = await headers.read(self.kube, namespace, revision.calling)
+        return Calls(revision.calling.http11, values)
 
     async def _check_owner(self, service: Service, view: RestateView, snapshot: Snapshot) -> None:
         holder = view.by_id(view.route(service.name))

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from agent_operator.api import AgentDeployment, AgentDeploymentSpec
+from agent_operator.reconcile import restates
+from agent_operator.restate.server import Calling, Server
 from agent_operator.settings import Settings
 
 # Changes of these make no new revision: they say how revisions are run, not what runs.
@@ -30,36 +32,35 @@ class Wanted:
     name: str
     image: str
     replicas: int
-    admin_url: str
+    restate: Server
     uri: str
+    calling: Calling = field(default_factory=Calling)
 
 
 def wanted(agent: AgentDeployment, settings: Settings) -> Wanted:
     """The revision that an AgentDeployment's spec asks for."""
-    admin_url = admin_url_of(agent.spec, settings)
-    name = f"{agent.metadata.name}-{revision_hash(agent.spec, admin_url)}"
+    restate = restates.wanted_by(agent, settings)
+    calling = restates.calling_of(agent.spec)
+    name = f"{agent.metadata.name}-{revision_hash(agent.spec, restate.url, calling)}"
     host = f"{name}.{agent.metadata.namespace}.svc.{settings.cluster_domain}"
     return Wanted(
         name=name,
         image=agent.spec.image,
         replicas=agent.spec.replicas,
-        admin_url=admin_url,
+        restate=restate,
         uri=f"http://{host}:{agent.spec.port}",
+        calling=calling,
     )
 
 
-def admin_url_of(spec: AgentDeploymentSpec, settings: Settings) -> str:
-    """The Restate that a spec registers with."""
-    own = spec.restate.admin_url if spec.restate else None
-    return (own or settings.admin_url).rstrip("/")
-
-
-def revision_hash(spec: AgentDeploymentSpec, admin_url: str) -> str:
+def revision_hash(spec: AgentDeploymentSpec, admin_url: str, calling: Calling) -> str:
     """Ten hex digits that differ where what runs, or where it registers, differs.
 
     The wish is hashed, not the rendered manifests, so that an operator that renders them
-    otherwise (a new default) does not roll out every agent of the cluster.
+    otherwise (a new default) does not roll out every agent of the cluster. Of a Restate, its
+    address and how it calls the revision count, and not which Secrets hold its credentials.
     """
     parts = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_PART))
-    text = json.dumps([parts, admin_url], sort_keys=True, separators=(",", ":"))
+    registers = [admin_url] if calling == Calling() else [admin_url, asdict(calling)]
+    text = json.dumps([parts, *registers], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]

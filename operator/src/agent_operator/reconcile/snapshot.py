@@ -7,6 +7,7 @@ from datetime import datetime
 from agent_operator.api import AgentDeployment
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
+from agent_operator.restate.server import Calling, Server
 from agent_operator.restate.view import RestateView, Unreachable
 
 
@@ -28,12 +29,13 @@ class Revision:
     ``published``: its Service leads to pods that aren't Ready, too.
     ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
     AgentDeployment that made it went without it.
+    ``calling`` is how Restate is told to call it.
     """
 
     name: str
     image: str
     uri: str
-    admin_url: str
+    restate: Server
     created: datetime
     replicas: int = 0
     ready: int = 0
@@ -49,6 +51,7 @@ class Revision:
     moves: Moves | None = None
     orphaned: bool = False
     trouble: Failure | None = None
+    calling: Calling = field(default_factory=Calling)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Snapshot:
     agent: AgentDeployment
     wanted: Wanted
     revisions: tuple[Revision, ...] = ()
-    restates: Mapping[str, RestateView | Unreachable] = field(default_factory=dict)
+    restates: Mapping[Server, RestateView | Unreachable] = field(default_factory=dict)
     setback: Setback | None = None
 
     @property

@@ -59,7 +59,7 @@ def failure_of(snapshot: Snapshot, revision: Revision) -> Failure | None:
 
 def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
     """A deployment of somebody else that took over a service of a revision, if there is one."""
-    view = snapshot.restates.get(standing.revision.admin_url)
+    view = snapshot.restates.get(standing.revision.restate)
     if not isinstance(view, RestateView) or standing.deployment is None:
         return None
     ours = {revision.uri for revision in snapshot.revisions}
@@ -89,7 +89,7 @@ def _target_takes_all_turns(snapshot: Snapshot) -> bool:
     target = snapshot.target
     if target is None:
         return False
-    view = snapshot.restates.get(target.admin_url)
+    view = snapshot.restates.get(target.restate)
     if not isinstance(view, RestateView):
         return False
     deployment = view.by_uri(target.uri)
@@ -97,7 +97,7 @@ def _target_takes_all_turns(snapshot: Snapshot) -> bool:
 
 
 def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: datetime) -> Standing:
-    view = snapshot.restates.get(revision.admin_url)
+    view = snapshot.restates.get(revision.restate)
     is_target = revision.name == snapshot.wanted.name and not snapshot.agent.deleting
     lasting = failure_of(snapshot, revision)
     failure = _failure(revision, snapshot, now) if is_target else lasting

@@ -205,7 +205,7 @@ def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
             message = f"{revision.name} does not start ({pods}): {revision.trouble.message}"
             return _condition(PROGRESSING, "True", revision.trouble.reason, message)
         return _condition(PROGRESSING, "True", "PodsStarting", f"{revision.name} starts: {pods}")
-    view = snapshot.restates.get(revision.admin_url)
+    view = snapshot.restates.get(revision.restate)
     if isinstance(view, Unreachable):
         return _condition(
             PROGRESSING,
@@ -324,11 +324,11 @@ def _restate_reachable(snapshot: Snapshot) -> Condition:
         return _condition(
             RESTATE_REACHABLE,
             "False",
-            "Unreachable",
+            away[0].reason,
             "; ".join(view.error for view in away)
             + ". No revision is registered or removed until it answers",
         )
-    urls = ", ".join(sorted(snapshot.restates))
+    urls = ", ".join(sorted(server.url for server in snapshot.restates))
     return _condition(RESTATE_REACHABLE, "True", "Reachable", f"{urls} answers")
 
 

@@ -9,6 +9,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -17,6 +18,8 @@ import httpx
 
 from agent_operator import metrics
 from agent_operator.api.status import InvocationCounts, OldestInvocation
+from agent_operator.kube.errors import SecretError
+from agent_operator.restate.access import Access, Credentials, tls_context
 from agent_operator.restate.view import Deployment, Load, Service, StuckInvocation
 
 log = logging.getLogger(__name__)
@@ -91,8 +94,19 @@ _FIELDS: Final = {
 }
 
 
+UNREACHABLE: Final = "Unreachable"
+CREDENTIALS_MISSING: Final = "CredentialsMissing"
+CREDENTIALS_REFUSED: Final = "CredentialsRefused"
+# Restate's own admin API knows no such answers: they are of a proxy, or of Restate Cloud.
+_REFUSED: Final = frozenset({401, 403})
+
+
 class RestateUnavailableError(Exception):
     """Restate didn't answer as it should: nothing is known of what it holds."""
+
+    def __init__(self, message: str, reason: str = UNREACHABLE) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class DiscoveryError(Exception):
@@ -107,14 +121,42 @@ class RegistrationRefusedError(Exception):
         self.reason = reason
 
 
-class RestateClient:
-    """One Restate server's admin API. ``url`` is its base address."""
+@dataclass(frozen=True)
+class Calls:
+    """How Restate is to call a deployment: over HTTP/1.1 if asked, with these headers."""
 
-    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    http11: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def without_values(self, text: str) -> str:
+        """What Restate says of a header is told to people; its value is not."""
+        for value in self.headers.values():
+            text = text.replace(value, "***")
+        return text
+
+
+USUAL: Final = Calls()
+
+
+class RestateClient:
+    """One Restate server's admin API. ``url`` is its base address.
+
+    ``access`` is where its credentials come from, if it wants any.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        access: Access | None = None,
+    ) -> None:
         self.url = url
+        self._access = access
+        self._tls = Credentials().tls
         self._http = httpx.AsyncClient(
             base_url=url, timeout=TIMEOUT, transport=transport, trust_env=False
         )
+        self._replaced: list[httpx.AsyncClient] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,7 +171,8 @@ class RestateClient:
 
     async def close(self) -> None:
         """Let its connections go."""
-        await self._http.aclose()
+        for http in (self._http, *self._replaced):
+            await http.aclose()
 
     async def deployments(self) -> tuple[Deployment, ...]:
         """All registered deployments."""
@@ -188,13 +231,14 @@ class RestateClient:
         return list((await self._ask("POST", "/query", json={"query": sql}))["rows"])
 
     async def discover(
-        self, uri: str, *, again: bool = False, allow_breaking: bool = False
+        self, uri: str, *, again: bool = False, allow_breaking: bool = False, calls: Calls = USUAL
     ) -> tuple[Service, ...]:
         """What a registration would bring, by a dry run: nothing changes.
 
         Raises as ``register``.
         """
-        answer = await self._post_deployment(uri, {}, again or allow_breaking, dry_run=True)
+        body = _registration(uri, {}, calls, force=again or allow_breaking, dry_run=True)
+        answer = await self._post_deployment(body, calls)
         return tuple(_service(row) for row in answer["services"])
 
     async def register(
@@ -204,28 +248,29 @@ class RestateClient:
         *,
         again: bool = False,
         allow_breaking: bool = False,
+        calls: Calls = USUAL,
     ) -> Deployment:
         """Discover an endpoint, register it, and give all its services' new invocations to it.
 
         ``again`` is for an address that is registered already, to take the routes back.
-        ``allow_breaking`` lets a service change its type.
+        ``allow_breaking`` lets a service change its type. What ``calls`` doesn't say is as usual,
+        whatever an earlier registration said.
 
         Raises:
             DiscoveryError: the endpoint can't be reached or doesn't answer as an SDK does.
             RegistrationRefusedError: Restate refuses it (a changed service type, say).
             RestateUnavailableError: Restate itself didn't answer.
         """
-        answer = await self._post_deployment(uri, metadata, again or allow_breaking, dry_run=False)
+        body = _registration(uri, metadata, calls, force=again or allow_breaking, dry_run=False)
+        answer = await self._post_deployment(body, calls)
         return _deployment({"uri": uri, "metadata": metadata, **answer})
 
-    async def _post_deployment(
-        self, uri: str, metadata: Mapping[str, str], force: bool, *, dry_run: bool
-    ) -> dict[str, Any]:
-        body = {"uri": uri, "metadata": dict(metadata), "force": force, "dry_run": dry_run}
+    async def _post_deployment(self, body: Row, calls: Calls) -> dict[str, Any]:
         response = await self._send("POST", "/deployments", json=body, timeout=REGISTER_TIMEOUT)
         if response.is_success:
             return self._json(response)
         code, message = _error(response)
+        message = calls.without_values(message)
         if code and response.status_code in _FINAL:
             raise RegistrationRefusedError(message)
         if code.startswith("META"):
@@ -284,15 +329,48 @@ class RestateClient:
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            with metrics.restate_request(method, path) as answered:
-                response = await self._http.request(
-                    method, path, headers={"accept": "application/json"}, **options
-                )
-                answered(response.status_code)
-                return response
+            response = await self._request(method, path, **options)
+            if response.status_code in _REFUSED and self._access and await self._access.changed():
+                response = await self._request(method, path, **options)
+        except SecretError as error:
+            raise RestateUnavailableError(
+                f"{self.url} was not asked: {error}", CREDENTIALS_MISSING
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if self._access:
+                self._access.forget()  # what the TLS of a server refuses may have been replaced
             detail = str(error) or type(error).__name__
             raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from error
+        if response.status_code in _REFUSED:
+            hint = "the credentials in spec.restate" if self._access else "it wants credentials"
+            raise RestateUnavailableError(
+                f"{self.url} answered {response.status_code} to {method} {path}; check"
+                f" {hint} (its words: {_error(response)[1]})",
+                CREDENTIALS_REFUSED,
+            )
+        return response
+
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"accept": "application/json"}
+        if self._access:
+            credentials = await self._access.credentials()
+            self._use_tls(credentials)
+            if credentials.token:
+                headers["authorization"] = f"Bearer {credentials.token}"
+        with metrics.restate_request(method, path) as answered:
+            response = await self._http.request(method, path, headers=headers, **options)
+            answered(response.status_code)
+            return response
+
+    def _use_tls(self, credentials: Credentials) -> None:
+        """Connect anew where certificates have changed; what is under way ends as it began."""
+        if credentials.tls == self._tls:
+            return
+        http = httpx.AsyncClient(
+            base_url=self.url, timeout=TIMEOUT, verify=tls_context(credentials), trust_env=False
+        )
+        self._replaced.append(self._http)
+        self._http, self._tls = http, credentials.tls
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if not response.is_success:
@@ -311,6 +389,17 @@ class RestateClient:
         if not isinstance(answer, dict):
             raise RestateUnavailableError(f"{self.url} answered no JSON object")
         return answer
+
+
+def _registration(
+    uri: str, metadata: Mapping[str, str], calls: Calls, *, force: bool, dry_run: bool
+) -> dict[str, Any]:
+    body = {"uri": uri, "metadata": dict(metadata), "force": force, "dry_run": dry_run}
+    if calls.http11:
+        body["use_http_11"] = True
+    if calls.headers:
+        body["additional_headers"] = dict(calls.headers)
+    return body
 
 
 def _deployment(row: Mapping[str, Any]) -> Deployment:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
+from agent_operator.restate.server import Server
 from agent_operator.restate.sleepers import Sleepers
 from agent_operator.restate.view import RestateView, Unreachable
 
@@ -22,8 +23,13 @@ ASLEEP_SECONDS: Final = 30.0
 """How old a look may be while all that it is wanted for is asleep."""
 
 
+def without_credentials(server: Server) -> RestateClient:
+    """A client of a server that lets anybody in."""
+    return RestateClient(server.url)
+
+
 @dataclass
-class _Server:
+class _Watched:
     client: RestateClient
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     seen: RestateView | Unreachable | None = None
@@ -43,24 +49,24 @@ class _Server:
 
 
 class RestateObserver:
-    """What is known of each Restate server, by its admin address."""
+    """What is known of each Restate server."""
 
     def __init__(
         self,
-        connect: Callable[[str], RestateClient] = RestateClient,
+        connect: Callable[[Server], RestateClient] = without_credentials,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
         self._clock = clock
-        self._servers: dict[str, _Server] = {}
-        self.sleepers = Sleepers(lambda url: self.client(url).attempted())
+        self._watched: dict[Server, _Watched] = {}
+        self.sleepers = Sleepers(lambda restate: self.client(restate).attempted())
 
-    def client(self, url: str) -> RestateClient:
+    def client(self, restate: Server) -> RestateClient:
         """The client of one server."""
-        return self._server(url).client
+        return self._of(restate).client
 
     async def view(
-        self, url: str, max_age: float, *, asleep: frozenset[str] = frozenset()
+        self, restate: Server, max_age: float, *, asleep: frozenset[str] = frozenset()
     ) -> RestateView | Unreachable:
         """A look at a server that is at most ``max_age`` seconds old.
 
@@ -68,33 +74,33 @@ class RestateObserver:
         due only if something was tried there, which ``sleepers`` finds out more cheaply.
         A failed look is kept until the next attempt is due, so that waiting objects don't hammer.
         """
-        server, asked_at = self._server(url), self._clock()
+        server, asked_at = self._of(restate), self._clock()
         async with server.lock:
             # Many that have changed something wait here: the next look is new to all of them.
             good = server.begun_since(asked_at) or server.still_good(self._clock(), max_age)
-            if not good and not self._nothing_woke(url, server, asleep):
-                await self._look(url, server)
+            if not good and not self._nothing_woke(restate, server, asleep):
+                await self._look(restate, server)
             if server.seen is None:  # pragma: no cover - _look always sets it
                 raise AssertionError("a look leaves a view or an error")
             return server.seen
 
-    async def fresh_view(self, url: str) -> RestateView:
+    async def fresh_view(self, restate: Server) -> RestateView:
         """A look made now, for a decision that can't be taken back.
 
         Raises:
             RestateUnavailableError: the server can't be asked.
         """
-        return await _read(self._server(url).client)
+        return await _read(self._of(restate).client)
 
-    def retry_in(self, url: str) -> float:
+    def retry_in(self, restate: Server) -> float:
         """Seconds until an unreachable server is asked again."""
-        server = self._server(url)
+        server = self._of(restate)
         pause = BACKOFF[min(max(server.failures, 1), len(BACKOFF)) - 1]
         return max(0.0, server.seen_at + pause - self._clock())
 
-    def forget(self, url: str) -> None:
+    def forget(self, restate: Server) -> None:
         """Make the next look a new one: something was just changed there."""
-        server = self._server(url)
+        server = self._of(restate)
         server.changes += 1
         if not isinstance(server.seen, Unreachable):
             server.seen_at = float("-inf")
@@ -102,19 +108,19 @@ class RestateObserver:
     async def close(self) -> None:
         """Let all connections go."""
         await self.sleepers.close()
-        for server in self._servers.values():
+        for server in self._watched.values():
             await server.client.close()
 
-    def _server(self, url: str) -> _Server:
-        if url not in self._servers:
-            self._servers[url] = _Server(self._connect(url))
-        return self._servers[url]
+    def _of(self, restate: Server) -> _Watched:
+        if restate not in self._watched:
+            self._watched[restate] = _Watched(self._connect(restate))
+        return self._watched[restate]
 
-    def _nothing_woke(self, url: str, server: _Server, asleep: frozenset[str]) -> bool:
+    def _nothing_woke(self, restate: Server, server: _Watched, asleep: frozenset[str]) -> bool:
         young = server.still_good(self._clock(), ASLEEP_SECONDS)
-        return bool(asleep) and young and self.sleepers.quiet(url, asleep)
+        return bool(asleep) and young and self.sleepers.quiet(restate, asleep)
 
-    async def _look(self, url: str, server: _Server) -> None:
+    async def _look(self, restate: Server, server: _Watched) -> None:
         started, changes = self._clock(), server.changes
         server.begun_at = started
         try:
@@ -123,7 +129,7 @@ class RestateObserver:
             # What was changed meanwhile may be missing from it: good for now, but not for later.
             server.seen_at = started if server.changes == changes else float("-inf")
         except RestateUnavailableError as error:
-            server.seen = Unreachable(url, str(error))
+            server.seen = Unreachable(restate.url, str(error), error.reason)
             server.failures += 1
             server.seen_at = self._clock()
 

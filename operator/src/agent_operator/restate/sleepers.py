@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent_operator.restate.client import RestateUnavailableError
+from agent_operator.restate.server import Server
 
 TICK_SECONDS: Final = 1.05
 """Between two questions: with the few full looks, no more than 60 queries a minute."""
 
 Key = tuple[str, str]
-Attempted = Callable[[str], Awaitable[frozenset[str]]]
+Attempted = Callable[[Server], Awaitable[frozenset[str]]]
 
 
 def _nobody(_: Key) -> None:
@@ -28,22 +29,22 @@ class Sleepers:
 
     attempted: Attempted
     woken: Callable[[Key], None] = _nobody
-    _asleep: dict[str, dict[Key, frozenset[str]]] = field(default_factory=dict)
-    _called: dict[str, frozenset[str] | None] = field(default_factory=dict)
-    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _asleep: dict[Server, dict[Key, frozenset[str]]] = field(default_factory=dict)
+    _called: dict[Server, frozenset[str] | None] = field(default_factory=dict)
+    _tasks: dict[Server, asyncio.Task[None]] = field(default_factory=dict)
 
-    def put(self, key: Key, asleep: Mapping[str, frozenset[str]]) -> None:
-        """All that sleeps of one object: its deployments' ids, by the address of their Restate."""
-        for url in self._asleep.keys() | asleep.keys():
-            if ids := asleep.get(url):
-                self._asleep.setdefault(url, {})[key] = ids
-                self._see_to(url)
+    def put(self, key: Key, asleep: Mapping[Server, frozenset[str]]) -> None:
+        """All that sleeps of one object: its deployments' ids, by their Restate."""
+        for restate in self._asleep.keys() | asleep.keys():
+            if ids := asleep.get(restate):
+                self._asleep.setdefault(restate, {})[key] = ids
+                self._see_to(restate)
             else:
-                self._asleep.get(url, {}).pop(key, None)
+                self._asleep.get(restate, {}).pop(key, None)
 
-    def quiet(self, url: str, ids: frozenset[str]) -> bool:
+    def quiet(self, restate: Server, ids: frozenset[str]) -> bool:
         """Whether, when last asked, nothing was tried at these deployments. Unknown is no."""
-        called = self._called.get(url, frozenset())
+        called = self._called.get(restate, frozenset())
         return called is not None and not ids & called
 
     async def close(self) -> None:
@@ -53,24 +54,26 @@ class Sleepers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _see_to(self, url: str) -> None:
-        if url not in self._tasks:
-            self._tasks[url] = asyncio.create_task(self._watch(url), name=f"sleepers at {url}")
+    def _see_to(self, restate: Server) -> None:
+        if restate not in self._tasks:
+            self._tasks[restate] = asyncio.create_task(
+                self._watch(restate), name=f"sleepers at {restate.url}"
+            )
 
-    async def _watch(self, url: str) -> None:
+    async def _watch(self, restate: Server) -> None:
         try:
-            while self._asleep.get(url):
+            while self._asleep.get(restate):
                 await asyncio.sleep(TICK_SECONDS)
-                await self._ask(url)
+                await self._ask(restate)
         finally:
-            self._tasks.pop(url, None)
-            self._called.pop(url, None)
+            self._tasks.pop(restate, None)
+            self._called.pop(restate, None)
 
-    async def _ask(self, url: str) -> None:
+    async def _ask(self, restate: Server) -> None:
         called: frozenset[str] | None = None
         with contextlib.suppress(RestateUnavailableError, KeyError, TypeError):
-            called = await self.attempted(url)
-        self._called[url] = called
-        for key, ids in list(self._asleep.get(url, {}).items()):
+            called = await self.attempted(restate)
+        self._called[restate] = called
+        for key, ids in list(self._asleep.get(restate, {}).items()):
             if called is not None and ids & called:
                 self.woken(key)

@@ -142,7 +142,11 @@ class RestateView:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """A Restate server that can't be asked: nothing is known, which is never taken for "none"."""
+    """A Restate server that can't be asked: nothing is known, which is never taken for "none".
+
+    ``reason`` says in one word whether it is away, or what is wrong with our credentials.
+    """
 
     url: str
     error: str
+    reason: str = "Unreachable"
