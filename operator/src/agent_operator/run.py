@@ -5,14 +5,14 @@ import contextlib
 import logging
 import signal
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import kopf
 
 from agent_operator import handlers, health, metrics
-from agent_operator.kube import secrets
+from agent_operator.kube import cluster, secrets
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store, resync
@@ -39,7 +39,8 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
     stop = stop or _stop_on_signals()
     kube, store = await Kube.connect(), Store()
     restate = RestateObserver(lambda server: _client(server, kube))
-    loop = Loop(Reconciler(kube, store, restate, settings).reconcile)
+    reconciler = Reconciler(kube, store, restate, settings)
+    loop = Loop(reconciler.reconcile)
     restate.sleepers.woken = loop.wake
     election = _election(settings, kube)
     state = _State(election)
@@ -48,7 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
     )
     try:
         with metrics.showing(lambda: _statuses(store)):
-            work = _work(settings, stop, kube, store, loop, state)
+            work = _work(reconciler, stop, kube, store, loop, state)
             await _until_first(stop, _lead(election, work))
     finally:
         await loop.close()
@@ -112,8 +113,9 @@ def _statuses(store: Store) -> Iterator[tuple[Key, Body]]:
 
 
 async def _work(
-    settings: Settings, stop: asyncio.Event, kube: Kube, store: Store, loop: Loop, state: _State
+    reconciler: Reconciler, stop: asyncio.Event, kube: Kube, store: Store, loop: Loop, state: _State
 ) -> None:
+    settings = reconciler.settings = await _with_cluster(reconciler.settings, kube, state)
     served = await _first_list(settings, kube, store, state)
     for key in store.names(AGENT_DEPLOYMENTS):
         loop.wake(key)
@@ -131,6 +133,18 @@ async def _work(
                 stop_flag=stop,
             )
         )
+
+
+async def _with_cluster(settings: Settings, kube: Kube, state: _State) -> Settings:
+    """The settings with the cluster's id, which tells its registrations from other clusters'."""
+    while not settings.cluster:
+        try:
+            settings = replace(settings, cluster=await cluster.read_id(kube))
+        except KubeError as error:
+            state.not_ready = f"can't read the cluster's id ({error}); CLUSTER_ID may give one"
+            log.warning("%s", state.not_ready)
+            await asyncio.sleep(NOT_YET_SECONDS)
+    return settings
 
 
 async def _first_list(

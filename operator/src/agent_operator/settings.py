@@ -15,6 +15,7 @@ from agent_operator.restate.server import SecretKey, Server
 DEFAULT_ADMIN_URL: Final = "http://restate:9070"
 SHORTEST_LEASE_SECONDS: Final = 15
 ADDRESS: Final = re.compile(ADDRESS_PATTERN)
+CLUSTER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 INSIDE: Final = re.compile(INSIDE_PATTERN)
 
 
@@ -36,6 +37,7 @@ class Settings:
 
     restate: Server = field(default_factory=lambda: Server(DEFAULT_ADMIN_URL))
     cluster_domain: str = "cluster.local"
+    cluster: str = ""
     namespaces: tuple[str, ...] = ()
     health_port: int = 8080
     log_level: str = "INFO"
@@ -57,6 +59,7 @@ class Settings:
         """
         return cls(
             restate=_restate(env),
+            cluster=_cluster(env.get("CLUSTER_ID", "")),
             cluster_domain=env.get("CLUSTER_DOMAIN") or cls.cluster_domain,
             namespaces=tuple(
                 name
@@ -114,6 +117,12 @@ def _secret_key(env: Mapping[str, str], name: str, usual: str) -> SecretKey | No
     """A Secret and its key, as ``name`` or ``name/key``."""
     secret, _, key = env.get(name, "").partition("/")
     return SecretKey(secret, key or usual) if secret else None
+
+
+def _cluster(value: str) -> str:
+    if value and not CLUSTER.fullmatch(value):
+        raise SettingsError(f"CLUSTER_ID is {value!r}; give letters, digits, '.', '_' and '-'")
+    return value
 
 
 def _port(name: str, value: str) -> int:

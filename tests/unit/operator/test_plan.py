@@ -237,14 +237,14 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [do.mark_idle(revision(V1, idle_since=LONG_IDLE), None)],
     ),
-    "pinned work keeps a revision that Restate no longer lists": (
+    "pinned work keeps a revision that Restate no longer lists, and it is registered again": (
         snapshot(
             agent(V2),
             revision(V1),
             revision(V2),
             restate=view(registered(V2), loads={V1: load(running=1)}),
         ),
-        [],
+        [do.RegisterRevision(revision(V1))],
     ),
     "what a crash left after the deregistration is cleared away": (
         snapshot(agent(V2), revision(V1), revision(V2), restate=view(registered(V2))),

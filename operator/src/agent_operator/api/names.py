@@ -75,6 +75,12 @@ URI_ANNOTATION: Final = f"{GROUP}/uri"
 OWNER_KEY: Final = f"{GROUP}/agent-deployment"
 """In the metadata of a deployment in Restate: whose it is, as namespace/name."""
 
+CLUSTER_KEY: Final = f"{GROUP}/cluster"
+"""In the metadata of a deployment in Restate: the id of the cluster that registered it."""
+
+CLOSED_ANNOTATION: Final = f"{GROUP}/closed-services"
+"""On a revision's ReplicaSet: its services that are being closed to the ingress before it goes."""
+
 IMAGE_CONTAINER: Final = "agent"
 """The container that runs the agent image."""
 

@@ -134,7 +134,7 @@ class AgentDeploymentStatus(ApiModel):
     )
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Ready, Progressing, Draining, Stuck, RestateReachable.",
+        description="Ready, Progressing, Registered, Draining, Stuck, RestateReachable.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

@@ -98,6 +98,22 @@ class MoveInvocations:
 
 
 @dataclass(frozen=True)
+class RepinInvocations:
+    """Let what is pinned to an id that Restate lost go on under the deployment's new id."""
+
+    revision: Revision
+    old_id: str
+    new_id: str
+
+
+@dataclass(frozen=True)
+class ReopenServices:
+    """Open what was closed to the ingress for a removal that did not come about."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True)
 class RemoveRevision:
     """Look once more, then deregister the revision and delete what it was made of.
 
@@ -128,6 +144,8 @@ Action = (
     | ResumeInvocations
     | EndInvocations
     | MoveInvocations
+    | RepinInvocations
+    | ReopenServices
     | RemoveRevision
     | ForgetDeployment
 )

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from agent_operator.reconcile.ghosts import may_forget
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import may_remove
 from agent_operator.reconcile.registration import Registrar
+from agent_operator.reconcile.repin import repin
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.reconcile.standing import judge_all
 from agent_operator.restate.client import RegistrationRefusedError
@@ -61,14 +62,17 @@ class Applier:
                 await self._scale(action, agent)
             case do.Annotate():
                 await self._note(agent, action.revision, action.notes)
-            case do.ResumeInvocations() | do.EndInvocations() | do.MoveInvocations():
+            case (
+                do.ResumeInvocations()
+                | do.EndInvocations()
+                | do.MoveInvocations()
+                | do.RepinInvocations()
+            ):
                 await self._drive(action, snapshot)
             case do.RegisterRevision():
                 await self._register(action.revision, snapshot)
-            case do.RemoveRevision():
-                await self._remove(action, snapshot)
-            case do.ForgetDeployment():
-                await self._forget(action, snapshot)
+            case do.RemoveRevision() | do.ReopenServices() | do.ForgetDeployment():
+                await self._part(action, snapshot)
 
     async def _set_finalizer(self, agent: AgentDeployment, *, present: bool) -> None:
         if not present:
@@ -142,7 +146,7 @@ class Applier:
 
     async def _drive(
         self,
-        action: do.ResumeInvocations | do.EndInvocations | do.MoveInvocations,
+        action: do.ResumeInvocations | do.EndInvocations | do.MoveInvocations | do.RepinInvocations,
         snapshot: Snapshot,
     ) -> None:
         match action:
@@ -150,6 +154,8 @@ class Applier:
                 await self._end(action)
             case do.MoveInvocations():
                 await self._move(action, snapshot)
+            case do.RepinInvocations():
+                await repin(action, self.restate.client(action.revision.restate))
             case do.ResumeInvocations():
                 await self._resume(action, snapshot.agent)
 
@@ -196,12 +202,28 @@ class Applier:
                 note = {names.REGISTERING_ANNOTATION: now}
                 await self._note(snapshot.agent, revision, note)
             deployment = await registrar.register(revision, snapshot)
-            # At once: what is pinned to it must be found though Restate loses the registration.
-            note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
-            await self._note(snapshot.agent, revision, note)
+            if revision.deployment_id is None:
+                # At once: what is pinned to it must be found though Restate loses it again.
+                note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
+                await self._note(snapshot.agent, revision, note)
         except RegistrationRefusedError as error:
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
+
+    async def _part(
+        self,
+        action: do.RemoveRevision | do.ReopenServices | do.ForgetDeployment,
+        snapshot: Snapshot,
+    ) -> None:
+        match action:
+            case do.RemoveRevision():
+                await self._remove(action, snapshot)
+            case do.ForgetDeployment():
+                await self._forget(action, snapshot)
+            case do.ReopenServices():
+                await Registrar(self.kube, self.restate).reopen(action.revision)
+                opened = {names.CLOSED_ANNOTATION: None}
+                await self._note(snapshot.agent, action.revision, opened)
 
     async def _remove(self, action: do.RemoveRevision, snapshot: Snapshot) -> None:
         revision = action.revision
@@ -214,10 +236,14 @@ class Applier:
             deleting = snapshot.agent.deleting
             return may_remove(standing, target_active=target_active, deleting=deleting)
 
+        async def closing(services: Sequence[str]) -> None:
+            note = {names.CLOSED_ANNOTATION: ",".join(services)}
+            await self._note(snapshot.agent, revision, note)
+
         server = revision.restate
         if action.deployment_id:
             registrar = Registrar(self.kube, self.restate)
-            await registrar.deregister(server, action.deployment_id, may_go)
+            await registrar.deregister(server, action.deployment_id, may_go, closing)
         elif revision.registering and not may_go(await self.restate.fresh_view(server)):
             self.restate.forget(server)
             raise NotNowError(f"{revision.name} is needed again")
@@ -237,6 +263,7 @@ class Applier:
             action.restate,
             action.deployment_id,
             lambda view: may_forget(snapshot, view, action.deployment_id),
+            _nothing_to_note,
         )
         log.info("deregistered %s, whose revision is gone", action.deployment_id)
 
@@ -251,6 +278,10 @@ class Applier:
     ) -> None:
         namespace = agent.metadata.namespace
         self.store.put(resource, await self.kube.merge(resource, namespace, name, patch))
+
+
+async def _nothing_to_note(_: Sequence[str]) -> None:
+    """A ghost is closed only in deletion, which is not taken back: so it stays closed."""
 
 
 def _key(agent: AgentDeployment) -> Key:

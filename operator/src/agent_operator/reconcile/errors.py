@@ -7,3 +7,7 @@ class NotNowError(Exception):
 
 class ServiceTakenError(Exception):
     """Another AgentDeployment serves one of the services; it may be deleted one day."""
+
+
+class AddressTakenError(Exception):
+    """Another cluster has registered the revision's address at the same Restate."""

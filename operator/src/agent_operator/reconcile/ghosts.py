@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agent_operator.reconcile.snapshot import Snapshot
-from agent_operator.reconcile.standing import full_name
+from agent_operator.reconcile.standing import full_name, is_of
 from agent_operator.restate.server import Server
 from agent_operator.restate.view import Deployment, Load, RestateView
 
@@ -31,7 +31,7 @@ def ghosts_of(snapshot: Snapshot) -> list[Ghost]:
         for restate, view in snapshot.restates.items()
         if isinstance(view, RestateView)
         for found in view.owned_by(full_name(snapshot))
-        if found.uri not in known
+        if found.uri not in known and is_of(snapshot, found)
     ]
 
 

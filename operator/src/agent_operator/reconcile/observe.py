@@ -48,7 +48,7 @@ async def observe(
         for server in sorted(servers, key=repr)
     }
     restate.sleepers.put(key, asleep)
-    return Snapshot(agent, target, revisions, looks, setback)
+    return Snapshot(agent, target, revisions, looks, setback, settings.cluster)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -111,6 +111,7 @@ def _revision(
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         trouble=trouble.of_revision(body, own_pods),
         calling=calling,
+        closed=tuple(filter(None, notes.get(names.CLOSED_ANNOTATION, "").split(","))),
     )
 
 

@@ -8,12 +8,15 @@ from typing import Final
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import (
+    credentials,
     deadlines,
     history,
     limits,
+    lost,
     moves,
     orphaning,
     reach,
+    reopening,
     status,
     suspension,
 )
@@ -48,6 +51,7 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     else:
         actions = _roll_out(snapshot, standings, now)
     actions += [action for standing in standings for action in reach.due(standing)]
+    actions += [*credentials.renew(snapshot), *reopening.due(standings, actions)]
     return Plan(
         actions=tuple(actions),
         status=status.build(snapshot, standings, now),
@@ -80,7 +84,7 @@ def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) 
         elif standing is not target:
             actions += _retire(snapshot, standing, target_active, now)
     actions += moves.due(snapshot, standings, now)
-    actions += _restore(snapshot, standings)
+    actions += lost.restore_active(snapshot, standings)
     actions += [_forget(ghost) for ghost in ghosts_of(snapshot) if ghost.forgettable]
     return actions
 
@@ -89,9 +93,8 @@ def _record(standings: Sequence[Standing]) -> list[do.Action]:
     """Keep on record what Restate says, however a registration ended for the operator."""
     actions: list[do.Action] = []
     for standing in standings:
-        revision, deployment = standing.revision, standing.deployment
-        if deployment and deployment.id != revision.deployment_id:
-            actions.append(do.record_deployment(revision, deployment.id))
+        revision = standing.revision
+        actions += lost.record(standing)
         if standing.known and standing.active and revision.failure:
             actions.append(do.clear_failure(revision))
     return actions
@@ -198,6 +201,8 @@ def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Acti
     revision, load = standing.revision, standing.load
     if load is None or not load.counts.total:
         return []
+    if lost.is_lost(standing):
+        return lost.register(snapshot, standing)
     if load.wants_pods and revision.replicas == 0:
         return [do.ScaleRevision(revision, max(snapshot.wanted.replicas, 1))]
     if revision.waking:
@@ -219,21 +224,6 @@ def _resume(standing: Standing) -> list[do.Action]:
     return [do.ResumeInvocations(standing.revision, standing.deployment.id)]
 
 
-def _restore(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do.Action]:
-    """Nothing takes turns, since Restate lost its registrations: the one that did does again."""
-    if any(standing.active for standing in standings):
-        return []
-    before = snapshot.agent.status.get("activeRevision")
-    return [
-        do.RegisterRevision(s.revision)
-        for s in standings
-        if s.revision.name == before != snapshot.wanted.name
-        and s.known
-        and s.deployment is None
-        and s.revision.ready > 0
-    ]
-
-
 def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
@@ -242,7 +232,7 @@ def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) ->
         return [*half_moved, *orphaning.let_go(snapshot, standings, now)]
     if not standings:
         return _let_go(snapshot)
-    actions: list[do.Action] = []
+    actions = _record(standings)
     for standing in standings:
         if may_remove(standing, target_active=False, deleting=True):
             deployment_id = standing.deployment.id if standing.deployment else None

@@ -22,7 +22,7 @@ from agent_operator.reconcile.actions import (
     subject,
 )
 from agent_operator.reconcile.apply import Applier
-from agent_operator.reconcile.errors import NotNowError, ServiceTakenError
+from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
@@ -50,6 +50,7 @@ FAILURES: Final = (
     RestateUnavailableError,
     DiscoveryError,
     ServiceTakenError,
+    AddressTakenError,
     NotNowError,
 )
 
@@ -187,6 +188,8 @@ def _reason(error: Exception) -> str:
             return "RestateUnreachable" if error.reason == UNREACHABLE else error.reason
         case ServiceTakenError():
             return "ServiceTaken"
+        case AddressTakenError():
+            return "AddressTaken"
         case NotNowError():
             return "NotNow"
     return "KubernetesRefused"

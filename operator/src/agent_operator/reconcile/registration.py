@@ -2,15 +2,15 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from agent_operator.api import names
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube
 from agent_operator.kube.errors import KubeError
-from agent_operator.reconcile import headers
+from agent_operator.reconcile import clusters, headers
 from agent_operator.reconcile.compatibility import breaking_changes
-from agent_operator.reconcile.errors import NotNowError, ServiceTakenError
+from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import BREAKING_CHANGES, full_name, is_of, owner
 from agent_operator.restate.client import (
@@ -41,9 +41,10 @@ class Registrar:
             DiscoveryError, RestateUnavailableError: that can't be told now.
         """
         view = self._view(revision, snapshot)
+        _check_cluster(revision, view, snapshot)
         offered = await self.restate.client(revision.restate).discover(
             revision.uri,
-            again=_known(revision, view),
+            again=_again(revision, view),
             allow_breaking=_allows_breaking(snapshot),
             calls=await self._calls(revision, snapshot),
         )
@@ -58,11 +59,13 @@ class Registrar:
         view = self._view(revision, snapshot)
         calls = await self._calls(revision, snapshot)
         metadata = {names.OWNER_KEY: full_name(snapshot), names.REVISION_LABEL: revision.name}
+        if snapshot.cluster:
+            metadata[names.CLUSTER_KEY] = snapshot.cluster
         try:
             deployment = await self.restate.client(revision.restate).register(
                 revision.uri,
                 metadata,
-                again=_known(revision, view),
+                again=_again(revision, view),
                 allow_breaking=_allows_breaking(snapshot),
                 calls=calls,
             )
@@ -72,9 +75,15 @@ class Registrar:
         return deployment
 
     async def deregister(
-        self, server: Server, deployment_id: str, may_go: Callable[[RestateView], bool]
+        self,
+        server: Server,
+        deployment_id: str,
+        may_go: Callable[[RestateView], bool],
+        closing: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         """Deregister what may go by looks made right before: this can't be undone.
+
+        ``closing`` is told which services are about to be closed to the ingress.
 
         Raises:
             NotNowError: it may not go after all.
@@ -84,20 +93,33 @@ class Registrar:
         view = await self._last_look(server, may_go)
         # What still routes here leaves with it. The ingress refuses new turns of it first, so that
         # none slips in between the last look and the end.
-        closing = [s.name for s in view.routed_to(deployment_id) if s.public]
+        closed = [s.name for s in view.routed_to(deployment_id) if s.public]
+        if closed:
+            await closing(closed)
         try:
-            for service in closing:
+            for service in closed:
                 await client.set_public(service, public=False)
-            if closing:
+            if closed:
                 await self._last_look(server, may_go)
             await client.deregister(deployment_id)
         except BaseException:
-            for service in closing:
+            for service in closed:
                 with contextlib.suppress(RestateUnavailableError):
                     await client.set_public(service, public=True)
             raise
         finally:
             self.restate.forget(server)
+
+    async def reopen(self, revision: Revision) -> None:
+        """Let the ingress take new turns again of what was closed, and is still the revision's."""
+        client = self.restate.client(revision.restate)
+        view = await self.restate.fresh_view(revision.restate)
+        deployment = view.by_uri(revision.uri)
+        for service in view.routed_to(deployment.id) if deployment else ():
+            if service.name in revision.closed and not service.public:
+                await client.set_public(service.name, public=True)
+                log.info("%s: opened %s to the ingress again", revision.name, service.name)
+        self.restate.forget(revision.restate)
 
     async def _last_look(
         self, server: Server, may_go: Callable[[RestateView], bool]
@@ -122,9 +144,11 @@ class Registrar:
     async def _check_owner(self, service: Service, view: RestateView, snapshot: Snapshot) -> None:
         holder = view.by_id(view.route(service.name))
         other = owner(holder) if holder and not is_of(snapshot, holder) else None
-        if other and await self._exists(other):
+        cluster = clusters.of_another(snapshot, holder) if holder else None
+        if other and (cluster or await self._exists(other)):
+            where = f" of cluster {cluster}" if cluster else ""
             raise ServiceTakenError(
-                f"service {service.name} is served by AgentDeployment {other};"
+                f"service {service.name} is served by AgentDeployment {other}{where};"
                 " give this one's service another name, or delete that AgentDeployment"
             )
 
@@ -137,8 +161,21 @@ class Registrar:
         return True
 
 
-def _known(revision: Revision, view: RestateView) -> bool:
-    return view.by_uri(revision.uri) is not None
+def _again(revision: Revision, view: RestateView) -> bool:
+    """Whether Restate has taken it before: then it must again, even after it lost it."""
+    return view.by_uri(revision.uri) is not None or revision.deployment_id is not None
+
+
+def _check_cluster(revision: Revision, view: RestateView, snapshot: Snapshot) -> None:
+    holder = view.by_uri(revision.uri)
+    other = clusters.of_another(snapshot, holder) if holder else None
+    if other:
+        raise AddressTakenError(
+            f"{revision.uri} is registered at {revision.restate.url} by cluster {other}, and this"
+            f" is {snapshot.cluster or 'one without an id'}: a name that only one cluster resolves"
+            " can't be shared. Rename the agent or its namespace, or give the operators different"
+            " cluster domains; if this cluster replaces that one, set its clusterID"
+        )
 
 
 def _allows_breaking(snapshot: Snapshot) -> bool:

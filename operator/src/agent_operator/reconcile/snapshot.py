@@ -29,7 +29,8 @@ class Revision:
     ``published``: its Service leads to pods that aren't Ready, too.
     ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
     AgentDeployment that made it went without it.
-    ``calling`` is how Restate is told to call it.
+    ``calling`` is how Restate is told to call it. ``closed``: its services that the operator has
+    closed to the ingress, before a removal.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Revision:
     orphaned: bool = False
     trouble: Failure | None = None
     calling: Calling = field(default_factory=Calling)
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Setback:
 class Snapshot:
     """The agent, the revision it wants, those it has, and each Restate that one of them uses.
 
+    ``cluster`` is this cluster's id, as its registrations have it.
     ``setback`` is from the operator's memory: losing it loses a message until the next try.
     """
 
@@ -74,6 +77,7 @@ class Snapshot:
     revisions: tuple[Revision, ...] = ()
     restates: Mapping[Server, RestateView | Unreachable] = field(default_factory=dict)
     setback: Setback | None = None
+    cluster: str = ""
 
     @property
     def target(self) -> Revision | None:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from agent_operator.api import Phase, names
+from agent_operator.reconcile import clusters
+from agent_operator.reconcile.pinned import loads
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
 
@@ -17,7 +19,7 @@ class Standing:
     """One revision, judged. ``load`` and ``deployment`` are ``None`` while Restate can't be asked.
 
     ``routed``: new turns of at least one of its services go to it. ``failure`` says why it has
-    failed, where it has.
+    failed, where it has. ``stranded``: something is pinned to an id that Restate lost.
     """
 
     revision: Revision
@@ -27,6 +29,7 @@ class Standing:
     load: Load | None = None
     routed: bool = False
     failure: Failure | None = None
+    stranded: bool = False
 
     @property
     def active(self) -> bool:
@@ -72,7 +75,9 @@ def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
 
 def is_of(snapshot: Snapshot, deployment: Deployment) -> bool:
     """Whether a deployment was registered for this AgentDeployment."""
-    return owner(deployment) == full_name(snapshot)
+    return owner(deployment) == full_name(snapshot) and not clusters.of_another(
+        snapshot, deployment
+    )
 
 
 def owner(deployment: Deployment) -> str | None:
@@ -92,7 +97,7 @@ def _target_takes_all_turns(snapshot: Snapshot) -> bool:
     view = snapshot.restates.get(target.restate)
     if not isinstance(view, RestateView):
         return False
-    deployment = view.by_uri(target.uri)
+    deployment = clusters.own(snapshot, view, target.uri)
     return deployment is not None and view.holds_all_routes(deployment)
 
 
@@ -104,8 +109,8 @@ def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: dat
     if view is None or isinstance(view, Unreachable):
         phase = _phase_unseen(revision, snapshot, is_target, failure)
         return Standing(revision, phase, known=False, failure=_if_failed(phase, failure))
-    deployment = view.by_uri(revision.uri)
-    load = _load(view, revision, deployment)
+    deployment = clusters.own(snapshot, view, revision.uri)
+    load, stranded = loads(view, revision, deployment)
     routed = deployment is not None and view.holds_a_route(deployment.id)
     if is_target:
         phase = Phase.ACTIVE if target_active else _phase_of_candidate(revision, failure)
@@ -116,15 +121,15 @@ def _judge(revision: Revision, snapshot: Snapshot, target_active: bool, now: dat
     else:
         phase = Phase.FAILED if lasting else Phase.DRAINED
     return Standing(
-        revision, phase, True, deployment, load, routed, failure=_if_failed(phase, failure)
+        revision,
+        phase,
+        True,
+        deployment,
+        load,
+        routed,
+        failure=_if_failed(phase, failure),
+        stranded=stranded,
     )
-
-
-def _load(view: RestateView, revision: Revision, deployment: Deployment | None) -> Load:
-    # Work may be pinned to a deployment that Restate no longer lists (one removed by hand, or
-    # lost with a restored backup): the recorded id still finds it.
-    deployment_id = deployment.id if deployment else revision.deployment_id
-    return view.load(deployment_id) if deployment_id else Load()
 
 
 def _phase_of_candidate(revision: Revision, failure: Failure | None) -> Phase:

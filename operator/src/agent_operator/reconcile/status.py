@@ -16,7 +16,15 @@ from agent_operator.api import (
     durations,
 )
 from agent_operator.api.times import rfc3339
-from agent_operator.reconcile import history, limits, manifests, moves, suspension
+from agent_operator.reconcile import (
+    callers,
+    history,
+    limits,
+    manifests,
+    moves,
+    registered,
+    suspension,
+)
 from agent_operator.reconcile.deadlines import draining_since
 from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.snapshot import Snapshot
@@ -55,6 +63,7 @@ def build(
         _draining(snapshot, draining),
         _stuck(standings),
         _restate_reachable(snapshot),
+        registered.condition(snapshot, active, target),
     ]
     return AgentDeploymentStatus(
         observed_generation=generation,
@@ -280,6 +289,7 @@ def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
         if oldest := standing.load.oldest:
             text += f", the oldest {oldest.target} ({oldest.id}) since {oldest.since}"
         text += _deadline_in_words(snapshot, standing)
+        text += callers.in_words(snapshot, standing)
         parts.append(text)
     reason = "DeletionWaitsForInvocations" if snapshot.agent.deleting else "InvocationsInFlight"
     return _condition(DRAINING, "True", reason, "; ".join(parts))

@@ -1,0 +1,52 @@
+"""The condition ``Registered``: whether Restate gives new turns to the right revision. Pure.
+
+``GET /services`` says so; the answer to a registration proves nothing.
+"""
+
+from typing import Final
+
+from agent_operator.api import Condition
+from agent_operator.reconcile.snapshot import Snapshot
+from agent_operator.reconcile.standing import Standing, foreign_holder
+from agent_operator.restate.view import RestateView, Unreachable
+
+REGISTERED: Final = "Registered"
+
+
+def condition(snapshot: Snapshot, active: Standing | None, target: Standing | None) -> Condition:
+    """For the active revision, or for the one that is to become active."""
+    standing = active or target
+    restate = standing.revision.restate if standing else snapshot.wanted.restate
+    view = snapshot.restates.get(restate)
+    if isinstance(view, Unreachable):
+        return _condition("Unknown", view.reason, f"Restate can't be asked: {view.error}")
+    if active and active.deployment and isinstance(view, RestateView):
+        names = sorted(service.name for service in view.routed_to(active.deployment.id))
+        return _condition(
+            "True",
+            REGISTERED,
+            f"{active.revision.name} is {active.deployment.id} at {restate.url}, which gives it"
+            f" the new turns of {', '.join(names)}",
+        )
+    return _condition("False", *_why_not(snapshot, target))
+
+
+def _why_not(snapshot: Snapshot, target: Standing | None) -> tuple[str, str]:
+    name = snapshot.wanted.name
+    if target and (foreign := foreign_holder(snapshot, target)):
+        message = (
+            f"services of {name} were taken over by deployment {foreign.id} at {foreign.uri};"
+            " deregister it to take them back"
+        )
+        return "ServiceTakenOver", message
+    if target and target.failure:
+        return target.failure.reason, f"{name} failed: {target.failure.message}"
+    if target and snapshot.setback:
+        return snapshot.setback.reason, f"{name}: {snapshot.setback.message}"
+    return "NotRegistered", f"no revision takes turns; {name} is registered once its pods are ready"
+
+
+def _condition(truth: str, reason: str, message: str) -> Condition:
+    return Condition.model_validate(
+        {"type": REGISTERED, "status": truth, "reason": reason, "message": message}
+    )
