@@ -61,6 +61,9 @@ OWNER_KEY: Final = f"{GROUP}/agent-deployment"
 IMAGE_CONTAINER: Final = "agent"
 """The container that runs the agent image."""
 
+RESTATE_PORT: Final = "restate"
+"""Name of the port on which that container serves its Restate endpoint."""
+
 MAX_NAME_LENGTH: Final = 52
 """Longest AgentDeployment name: a Service's 63 characters less ``-`` and a 10-character hash."""
 
