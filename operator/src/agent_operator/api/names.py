@@ -52,6 +52,10 @@ ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 DEPLOYMENT_ID_ANNOTATION: Final = f"{GROUP}/deployment-id"
 """On a revision's ReplicaSet: its deployment's id in Restate, as given at registration."""
 
+SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
+"""On a revision's ReplicaSet, where contents of Secrets and ConfigMaps make revisions: the hash of
+its spec without them."""
+
 URI_ANNOTATION: Final = f"{GROUP}/uri"
 """On a revision's ReplicaSet: the address under which Restate calls it."""
 

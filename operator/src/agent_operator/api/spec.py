@@ -260,6 +260,14 @@ class Rollout(ApiModel):
         " one, or has it with another type. A refused revision is Failed, and its pods go.",
         examples=["Allow"],
     )
+    on_config_change: Literal["Ignore", "NewRevision"] = Field(
+        "Ignore",
+        description="Whether a changed content of the Secrets and ConfigMaps that the pods refer to"
+        " makes a new revision, within some 10 seconds; the earlier content goes back to the"
+        " earlier revision. With Ignore, pods find it whenever they start. The operator must be"
+        " allowed to read them (the chart's operator.reads).",
+        examples=["NewRevision"],
+    )
 
 
 class Drain(ApiModel):

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
 from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE, STUCK
+
+SPEC_REASONS: Final = frozenset({"TemplateRefused", "ConfigMissing", "ConfigUnreadable"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list
         *_restate(before, after),
         *_stuck(before, after),
         *_deletion(before, after),
+        *_spec(before, after),
     ]
 
 
@@ -84,6 +87,13 @@ def _deletion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> It
     ):
         draining = _condition(after, DRAINING)
         yield Event("Normal", new.reason, draining.message if draining else new.message)
+
+
+def _spec(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    """What is wrong before there is a revision to tell it of."""
+    old, new = _condition(before, PROGRESSING), _condition(after, PROGRESSING)
+    if new and new.reason in SPEC_REASONS and (not old or old.reason != new.reason):
+        yield Event("Warning", new.reason, new.message)
 
 
 def _condition(status: AgentDeploymentStatus, kind: str) -> Condition | None:

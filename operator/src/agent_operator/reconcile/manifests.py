@@ -25,6 +25,7 @@ def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
             "annotations": {
                 names.ADMIN_URL_ANNOTATION: revision.admin_url,
                 names.URI_ANNOTATION: revision.uri,
+                **({names.SPEC_HASH_ANNOTATION: revision.spec_hash} if revision.spec_hash else {}),
             },
         },
         "spec": {

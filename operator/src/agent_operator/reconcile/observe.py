@@ -1,4 +1,7 @@
-"""From the cluster's objects and Restate to one immutable snapshot. I/O only towards Restate."""
+"""From the cluster's objects and Restate to one immutable snapshot.
+
+I/O only towards Restate, and for what Secrets and ConfigMaps say where an agent asked for that.
+"""
 
 from datetime import datetime
 from typing import Final
@@ -8,8 +11,9 @@ from pydantic import TypeAdapter
 from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import trouble
-from agent_operator.reconcile.revisions import Wanted, wanted
+from agent_operator.reconcile import config_changes, trouble
+from agent_operator.reconcile.contents import Contents
+from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import RestateView, Unreachable
@@ -28,21 +32,23 @@ async def observe(
     restate: RestateObserver,
     settings: Settings,
     setback: Setback | None,
+    contents: Contents,
 ) -> Snapshot | None:
     """The snapshot of an AgentDeployment, or ``None`` where it does not exist (any more)."""
     body = store.get(key)
     if body is None:
         return None
     agent = AgentDeployment.model_validate(body)
-    target = wanted(agent, settings)
     revisions = _revisions(store, key)
+    config = await contents.look(agent)
+    target = config_changes.target(agent, settings, config, revisions)
     urls = {target.admin_url, *(r.admin_url for r in revisions)}
     max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     asleep = _asleep(agent, target, revisions)
     restates: dict[str, RestateView | Unreachable] = {
         url: await restate.view(url, max_age, asleep=asleep) for url in sorted(urls)
     }
-    return Snapshot(agent, target, revisions, restates, setback)
+    return Snapshot(agent, target, revisions, restates, setback, config)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -96,6 +102,8 @@ def _revision(body: Body, services: set[str], pods: list[Body]) -> Revision:
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
         trouble=trouble.of_revision(body, own_pods),
+        waits_for=trouble.waits_for(own_pods),
+        spec_hash=notes.get(names.SPEC_HASH_ANNOTATION),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import deadlines, status
+from agent_operator.reconcile import config_changes, deadlines, status
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
@@ -79,7 +79,8 @@ def _record(standings: Sequence[Standing]) -> list[do.Action]:
 def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[do.Action]:
     """Bring the wanted revision up and make it the active one."""
     if target is None or not target.revision.has_service:
-        return [do.CreateRevision(snapshot.wanted)]
+        wait = config_changes.must_wait(snapshot)
+        return [] if wait else [do.CreateRevision(snapshot.wanted)]
     revision = target.revision
     if failure_of(snapshot, revision) and not target.active:
         return _give_up(snapshot, target, now)
@@ -243,7 +244,7 @@ def _forget(ghost: Ghost) -> do.ForgetDeployment:
 
 
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
-    waits = [STEADY]
+    waits = [STEADY, *config_changes.look_again(snapshot)]
     settled = len(standings) == 1 and standings[0].active and not snapshot.agent.deleting
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
     if away or not settled:
