@@ -105,6 +105,25 @@ def test_no_role_can_read_secrets_or_do_everything(values: dict[str, Any]) -> No
         assert "*" not in rule["apiGroups"]
 
 
+@pytest.mark.parametrize("namespaces", [[], [NAMESPACE]], ids=["everywhere", "one namespace"])
+def test_reading_secrets_has_to_be_asked_for(namespaces: list[str]) -> None:
+    def readable(**reads: bool) -> set[str]:
+        operator = {"watchNamespaces": namespaces, "reads": reads}
+        rules = [
+            rule
+            for m in objects({"operator": operator})
+            if m["kind"] in {"Role", "ClusterRole"}
+            for rule in m["rules"]
+            if rule["resources"] in (["secrets"], ["configmaps"])
+        ]
+        assert all(rule["verbs"] == ["get"] for rule in rules)
+        return {rule["resources"][0] for rule in rules}
+
+    assert readable() == {"configmaps"}
+    assert readable(secrets=True) == {"configmaps", "secrets"}
+    assert readable(configMaps=False) == set()
+
+
 def test_names_begin_with_the_release() -> None:
     names = {m["metadata"]["name"] for m in objects() if m["metadata"].get("namespace")}
     assert {"demo-restate", "demo-operator", "demo-restate-headless"} <= names

@@ -28,6 +28,7 @@ def agent(name: str = "claims", **spec: Any) -> dict[str, Any]:
 
 SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
 KEY = {"apiKeySecret": {"name": "s", "key": "k"}}
+X_OPENAI = {"name": "OPENAI_API_KEY", "value": "x"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": None}, "spec.image"),
     ({"image": ""}, "spec.image"),
@@ -48,6 +49,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"env": [{"name": "A", "valueFrom": {}}]}, "exactly one of"),
     ({"envFrom": [{"prefix": "P_"}]}, "exactly one of"),
     ({"model": KEY, "env": [{"name": "GOOGLE_API_KEY", "value": "x"}]}, "apiKeySecret"),
+    ({"model": {**KEY, "provider": "OpenAI"}, "env": [X_OPENAI]}, "comes from spec.model.api"),
+    ({"model": {"provider": "OpenAI"}, "env": [{"name": "AGENT_MODEL_PROVIDER"}]}, "comes from"),
+    ({"model": {"provider": "Acme"}}, "spec.model.provider"),
     ({"imagePullPolicy": "Sometimes"}, "spec.imagePullPolicy"),
     ({"resources": {"limits": {"memory": {"a": "b"}}}}, "spec.resources.limits"),
 ]

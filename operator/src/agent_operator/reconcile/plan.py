@@ -8,6 +8,7 @@ from typing import Final
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import (
+    config_changes,
     deadlines,
     history,
     limits,
@@ -100,7 +101,8 @@ def _record(standings: Sequence[Standing]) -> list[do.Action]:
 def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[do.Action]:
     """Bring the wanted revision up and make it the active one."""
     if target is None or not target.revision.has_service:
-        return [do.CreateRevision(snapshot.wanted)]
+        wait = config_changes.must_wait(snapshot)
+        return [] if wait else [do.CreateRevision(snapshot.wanted)]
     revision = target.revision
     if failure_of(snapshot, revision) and not target.active:
         return _give_up(snapshot, target, now)
@@ -267,7 +269,7 @@ def _forget(ghost: Ghost) -> do.ForgetDeployment:
 
 
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
-    waits = [_pace(snapshot, standings)]
+    waits = [_pace(snapshot, standings), *config_changes.look_again(snapshot)]
     waits += [_left(s.revision, snapshot, now) for s in standings if s.known]
     # What is past is no reason to look again at once: it was acted on, or it can't be.
     return min(wait for wait in waits if wait > timedelta(0))

@@ -32,12 +32,16 @@ class Wanted:
     replicas: int
     admin_url: str
     uri: str
+    spec_hash: str | None = None
 
 
-def wanted(agent: AgentDeployment, settings: Settings) -> Wanted:
-    """The revision that an AgentDeployment's spec asks for."""
+def wanted(agent: AgentDeployment, settings: Settings, config: str | None = None) -> Wanted:
+    """The revision that an AgentDeployment's spec asks for.
+
+    ``config`` is a digest of what Secrets and ConfigMaps say, where that is part of it.
+    """
     admin_url = admin_url_of(agent.spec, settings)
-    name = f"{agent.metadata.name}-{revision_hash(agent.spec, admin_url)}"
+    name = f"{agent.metadata.name}-{revision_hash(agent.spec, admin_url, config)}"
     host = f"{name}.{agent.metadata.namespace}.svc.{settings.cluster_domain}"
     return Wanted(
         name=name,
@@ -45,6 +49,7 @@ def wanted(agent: AgentDeployment, settings: Settings) -> Wanted:
         replicas=agent.spec.replicas,
         admin_url=admin_url,
         uri=f"http://{host}:{agent.spec.port}",
+        spec_hash=None if config is None else revision_hash(agent.spec, admin_url),
     )
 
 
@@ -54,12 +59,13 @@ def admin_url_of(spec: AgentDeploymentSpec, settings: Settings) -> str:
     return (own or settings.admin_url).rstrip("/")
 
 
-def revision_hash(spec: AgentDeploymentSpec, admin_url: str) -> str:
+def revision_hash(spec: AgentDeploymentSpec, admin_url: str, config: str | None = None) -> str:
     """Ten hex digits that differ where what runs, or where it registers, differs.
 
     The wish is hashed, not the rendered manifests, so that an operator that renders them
     otherwise (a new default) does not roll out every agent of the cluster.
     """
     parts = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_PART))
-    text = json.dumps([parts, admin_url], sort_keys=True, separators=(",", ":"))
+    whole = [parts, admin_url, *([] if config is None else [config])]
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
