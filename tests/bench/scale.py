@@ -6,20 +6,23 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube, Resource
 from hack.demo import shell
-from tests.bench import stub
+from tests.bench import answerer
 from tests.bench.figures import Figure, Samples, Wanted
 from tests.bench.requests import Client, per_minute
 from tests.bench.watch import Seen, Watch, each_of, is_gone, is_ready, is_rolled_out
 from tests.e2e.world import V1, World
+from tests.support.stub import StubNode, stub_node
 
 DEPLOYMENTS = Resource("Deployment", "deployments", "/apis/apps/v1")
 IMAGE = "stub:1"
+ANSWERER = "answerer"
 AT_ONCE = 16
 PATIENCE = 1800.0
 # Until the last looks are over, so that what they ask for counts.
@@ -88,22 +91,23 @@ async def measure(
     """Measure each number of objects, one after another."""
     if not counts:
         return []
-    address = await asyncio.to_thread(stub.answering, world.namespace, world.release.images[V1])
+    address = await asyncio.to_thread(_answering, world.namespace, world.release.images[V1])
     async with AsyncExitStack() as stack:
-        stack.enter_context(stub.stub_node(address))
+        node = stack.enter_context(stub_node(address))
         metrics = stack.enter_context(shell.forward(world.namespace, world.release.operator, 8080))
         http = await stack.enter_async_context(
             httpx.AsyncClient(base_url=metrics, trust_env=False, timeout=30)
         )
         kube = await Kube.connect()
         stack.push_async_callback(kube.close)
-        bench = _Bench(world, kube, http, operator, idle_seconds)
+        bench = _Bench(world, node, kube, http, operator, idle_seconds)
         return [await bench.measure(Scale(count)) for count in counts]
 
 
 @dataclass(frozen=True)
 class _Bench:
     world: World
+    node: StubNode
     kube: Kube
     http: httpx.AsyncClient
     operator: Client
@@ -111,7 +115,7 @@ class _Bench:
 
     async def measure(self, found: Scale) -> Scale:
         found.imported.add(await asyncio.to_thread(self._imported))
-        made, removed = await self._life(DEPLOYMENTS, _plain, is_rolled_out, found.count)
+        made, removed = await self._life(DEPLOYMENTS, self._plain, is_rolled_out, found.count)
         found.plain.add(made)
         found.plain_removed.add(removed)
         requests, before = await self._requests(), await self._numbers()
@@ -123,7 +127,7 @@ class _Bench:
             await self._idle(found)
 
         made, removed = await self._life(
-            AGENT_DEPLOYMENTS, _agent, is_ready, found.count, meanwhile
+            AGENT_DEPLOYMENTS, self._agent, is_ready, found.count, meanwhile
         )
         found.total.add(made)
         found.removed.add(removed)
@@ -176,7 +180,7 @@ class _Bench:
         await asyncio.gather(*(one(name) for name in names))
 
     async def _no_pods(self) -> None:
-        field = f"--field-selector=spec.nodeName={stub.NODE}"
+        field = f"--field-selector=spec.nodeName={self.node.name}"
         arguments = ("-n", self.world.namespace, "get", "pods", field, "-o", "name")
         while await asyncio.to_thread(shell.run, "kubectl", *arguments):  # noqa: ASYNC110
             await asyncio.sleep(1)
@@ -190,6 +194,32 @@ class _Bench:
         found.idle_queries.add((after.queries - before.queries) / seconds * 60)
         found.idle_cpu.add((after.cpu - before.cpu) / seconds * 100)
         found.memory.add(after.memory)
+
+    def _agent(self, name: str) -> dict[str, Any]:
+        return {
+            "apiVersion": "durableagents.dev/v1alpha1",
+            "kind": "AgentDeployment",
+            "metadata": {"name": name},
+            "spec": {"image": IMAGE, "template": {"spec": self.node.pod_spec}},
+        }
+
+    def _plain(self, name: str) -> dict[str, Any]:
+        labels = {"app": name}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        **self.node.pod_spec,
+                        "containers": [{"name": "agent", "image": IMAGE}],
+                    },
+                },
+            },
+        }
 
     async def _requests(self) -> int:
         return await asyncio.to_thread(self.operator.requests)
@@ -214,26 +244,23 @@ def _value(name: str, text: str) -> float:
     return float(found.group(1)) if found else 0.0
 
 
-def _agent(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "durableagents.dev/v1alpha1",
-        "kind": "AgentDeployment",
-        "metadata": {"name": name},
-        "spec": {"image": IMAGE},
+def _answering(namespace: str, image: str) -> str:
+    """Start the pod that answers for all stub pods; its address."""
+    container = {
+        "name": ANSWERER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", Path(answerer.__file__).read_text()],
+        "readinessProbe": {"tcpSocket": {"port": answerer.PORT}, "periodSeconds": 1},
     }
-
-
-def _plain(name: str) -> dict[str, Any]:
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "agent", "image": IMAGE}]},
-            },
-        },
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": ANSWERER},
+        "spec": {"containers": [container], "enableServiceLinks": False},
     }
+    shell.apply(namespace, pod)
+    ready = ("wait", "--for=condition=Ready", f"pod/{ANSWERER}", "--timeout=120s")
+    shell.run("kubectl", "-n", namespace, *ready)
+    found = shell.get(namespace, "pod", ANSWERER) or {}
+    return str(found["status"]["podIP"])
