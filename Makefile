@@ -53,8 +53,8 @@ e2e: setup cluster images
 	@$(PY) -m pytest -q tests/e2e
 
 .PHONY: bench
-bench: setup cluster images ## Measure the operator: ROUNDS=10 upgrades; WRITE=1 writes docs/benchmarks.md
-	@$(PY) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(IDLE),--idle $(IDLE)) $(if $(WRITE),--write)
+bench: setup cluster images ## Measure the operator: ROUNDS=10 upgrades; SCALE=200,1000 objects; WRITE=1 writes docs/benchmarks.md
+	@$(PY) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(IDLE),--idle $(IDLE)) $(if $(SCALE),--scale $(SCALE)) $(if $(WRITE),--write)
 
 .PHONY: cluster
 cluster: setup ## Bring a cluster up: CLUSTER=current, kind, or local; see docs/cluster.md

@@ -100,7 +100,7 @@ def blocks(path: str, schema: Schema, example: Any = None) -> Iterator[Block]:
         if "items" in field:
             inner, suffix = field["items"], "[]"
             value = value[0] if value else None
-        if "properties" in inner:
+        if "properties" in inner and "externalDocs" not in inner:
             yield from blocks(f"{path}.{name}{suffix}", inner, value)
 
 
@@ -130,6 +130,9 @@ def _section(block: Block, *, examples: bool) -> str:
         lines.append(_row([*cells, field.get("description", "")]))
     if rules := _rules(block.schema):
         lines += ["", *rules]
+    for name, field in block.schema["properties"].items():
+        if elsewhere := field.get("externalDocs"):
+            lines += ["", *_described_elsewhere(name, field, elsewhere["url"])]
     return "\n".join(lines)
 
 
@@ -170,6 +173,11 @@ def _limits(field: Schema) -> list[str]:
     if keys := field.get("x-kubernetes-list-map-keys"):
         said.append(f"one for each `{'`, `'.join(keys)}`")
     return said
+
+
+def _described_elsewhere(name: str, field: Schema, url: str) -> list[str]:
+    """Of a type of Kubernetes' own: where its fields are described, and our rules for it."""
+    return [f"The fields in `{name}` are [Kubernetes' own]({url}).", "", *_rules(field)]
 
 
 def _rules(schema: Schema) -> list[str]:

@@ -62,9 +62,10 @@ TOOLS = {
         ),
         Tool("coredns", "coredns", "github.com/coredns/coredns", 70),
         Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 60),
+        Tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", 60),
     )
 }
-NODE_TOOLS = tuple(name for name in TOOLS if name != "helm")
+NODE_TOOLS = tuple(name for name in TOOLS if name not in {"helm", "kwok"})
 
 OLDEST_ON_PATH = {"helm": (3, 14), "kubectl": (1, 33)}
 """A helm or kubectl that is already installed is used from this version on ..."""

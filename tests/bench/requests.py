@@ -4,7 +4,9 @@ Priority and fairness counts requests by flow schema. So the bench gives a clien
 its own, at the priority that it has anyway, and reads that counter.
 """
 
+import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +62,14 @@ class Client:
                 ],
             },
         }
+
+
+async def per_minute(client: Client, seconds: float) -> float:
+    """How many requests a client makes a minute, over so many seconds."""
+    before, started = await asyncio.to_thread(client.requests), time.monotonic()
+    await asyncio.sleep(seconds)
+    made = await asyncio.to_thread(client.requests) - before
+    return made / (time.monotonic() - started) * 60
 
 
 @contextmanager

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 
 from tests.bench.figures import Figure, Samples, Wanted
-from tests.bench.requests import Client
-from tests.bench.stage import REVISION, Stage
+from tests.bench.requests import Client, per_minute
+from tests.bench.stage import REVISION, Left, Stage
 from tests.bench.upgrades import out_of_step
 
 COUNT = 5
@@ -60,7 +60,7 @@ class Sleepers:
 async def measure(stage: Stage, operator: Client, idle_seconds: float) -> Sleepers:
     """Put five to sleep, and wake one after another."""
     found = Sleepers()
-    found.idle.add(await _rate_of(operator, idle_seconds))
+    found.idle.add(await per_minute(operator, idle_seconds))
     waiting = [await _leave_behind(stage, number) for number in range(COUNT)]
     found.kept.add(await asyncio.to_thread(stage.old_pods))
     await asyncio.to_thread(stage.apply_agent, f"asleep-{COUNT - 1}", **ASLEEP)
@@ -68,48 +68,36 @@ async def measure(stage: Stage, operator: Client, idle_seconds: float) -> Sleepe
         lambda: stage.world.status().get("dormantRevisions") == COUNT, "all to be dormant"
     )
     found.held.add(await asyncio.to_thread(stage.old_pods))
-    found.dormant.add(await _rate_of(operator, idle_seconds))
-    for session, revision, invocation, approval in waiting:
-        await _wake(stage, session, revision, invocation, approval, found)
+    found.dormant.add(await per_minute(operator, idle_seconds))
+    for left in waiting:
+        await _wake(stage, left, found)
         total, pod = found.wake.values[-1], found.pod_start.values[-1]
         print(f"  woken in {total:.3f} s, its pod in {pod:.3f} s", flush=True)
     return found
 
 
-async def _leave_behind(stage: Stage, number: int) -> tuple[str, str, str, str]:
-    session = f"asleep-{number}"
-    old, before = str(stage.world.status()["activeRevision"]), await stage.route()
-    invocation, approval = await stage.world.claim(session)
-    await asyncio.to_thread(stage.apply_agent, session, **AWAKE)
-    await stage.routed_elsewhere(before)
+async def _leave_behind(stage: Stage, number: int) -> Left:
+    left = await stage.leave_behind(f"asleep-{number}", AWAKE)
+    await stage.routed_elsewhere(left.route)
     await stage.world.until(
-        lambda: stage.world.status()["activeRevision"] != old, "the status to say so"
+        lambda: stage.world.status()["activeRevision"] != left.revision, "the status to say so"
     )
-    return session, old, invocation, approval
+    return left
 
 
-async def _wake(
-    stage: Stage, session: str, revision: str, invocation: str, approval: str, found: Sleepers
-) -> None:
+async def _wake(stage: Stage, left: Left, found: Sleepers) -> None:
     await out_of_step()
     turns, asked = stage.world.turns, time.monotonic()
-    await turns.answer("ClaimAgent", stage.world.key(session), approval, approved=True)
+    await turns.answer("ClaimAgent", stage.world.key(left.session), left.approval, approved=True)
     given = time.monotonic()
-    result = await turns.result(invocation)
+    result = await turns.result(left.invocation)
     ended = time.monotonic()
-    if result["revision"] != revision:
-        raise RuntimeError(f"{result['revision']} went on, not {revision}")
-    pod = await stage.pod_started(asked, revision)
+    if result["revision"] != left.revision:
+        raise RuntimeError(f"{result['revision']} went on, not {left.revision}")
+    pod = await stage.pod_started(asked, left.revision)
     found.wake.add(ended - given)
     found.pod_start.add(pod.seconds)
     found.noticed.add(pod.made - given)
     found.resumed.add(ended - pod.ready)
     found.own.add(ended - given - pod.seconds)
-    await stage.pod_leaves(REVISION, revision, asked)
-
-
-async def _rate_of(client: Client, seconds: float) -> float:
-    before, started = await asyncio.to_thread(client.requests), time.monotonic()
-    await asyncio.sleep(seconds)
-    made = await asyncio.to_thread(client.requests) - before
-    return made / (time.monotonic() - started) * 60
+    await stage.pod_leaves(REVISION, left.revision, asked)

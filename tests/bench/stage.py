@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,21 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Left:
+    """A revision that a turn keeps: its session and approval. ``at``: when a newer was asked for.
+
+    ``route`` is the revision's deployment in Restate.
+    """
+
+    session: str
+    revision: str
+    route: str
+    invocation: str
+    approval: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Stage:
     """``admin`` is a client of Restate's admin API."""
 
@@ -56,6 +71,14 @@ class Stage:
     def apply_plain(self, version: str) -> None:
         """The Deployment in a version of its own, with a Service for this version alone."""
         shell.apply(self.world.namespace, _service(version), _deployment(self.world, version))
+
+    async def leave_behind(self, session: str, drain: Mapping[str, str]) -> Left:
+        """A turn that waits on the active revision, and then a new version of the agent."""
+        revision, route = str(self.world.status()["activeRevision"]), await self.route()
+        invocation, approval = await self.world.claim(session)
+        at = time.monotonic()
+        await asyncio.to_thread(self.apply_agent, session, **drain)
+        return Left(session, revision, route, invocation, approval, at)
 
     async def route(self) -> str:
         """The deployment in Restate that new turns go to; empty while there is none."""

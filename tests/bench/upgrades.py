@@ -89,13 +89,9 @@ async def measure(stage: Stage, rounds: int, operator: Client, controller: Clien
 
 
 async def _upgrade(stage: Stage, number: int, found: Upgrades) -> None:
-    world, session = stage.world, f"old-{number}"
-    old, before = str(world.status()["activeRevision"]), await stage.route()
-    invocation, approval = await world.claim(session)
-    since = time.monotonic()
-    await asyncio.to_thread(stage.apply_agent, str(number), **DRAIN)
-    pod = await stage.pod_started(since, not_of=old)
-    found.routed.add(await stage.routed_elsewhere(before) - pod.ready)
+    left = await stage.leave_behind(f"old-{number}", DRAIN)
+    pod = await stage.pod_started(left.at, not_of=left.revision)
+    found.routed.add(await stage.routed_elsewhere(left.route) - pod.ready)
     await stage.turn(f"first-{number}", pod.revision)
     found.answered.add(time.monotonic() - pod.ready)
     found.turn.add(await stage.turn(f"second-{number}", pod.revision))
@@ -105,10 +101,10 @@ async def _upgrade(stage: Stage, number: int, found: Upgrades) -> None:
 
     await out_of_step()
     asked = time.monotonic()
-    await world.approve(session, invocation, approval)
+    await stage.world.approve(left.session, left.invocation, left.approval)
     ended = time.monotonic()
-    found.old_leaves.add(await stage.pod_leaves(REVISION, old, asked) - ended)
-    found.old_deleted.add(await stage.replica_set_leaves(old, asked) - ended)
+    found.old_leaves.add(await stage.pod_leaves(REVISION, left.revision, asked) - ended)
+    found.old_deleted.add(await stage.replica_set_leaves(left.revision, asked) - ended)
 
 
 async def out_of_step() -> None:

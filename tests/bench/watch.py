@@ -4,16 +4,13 @@ Pods' conditions have whole seconds only.
 """
 
 import json
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from hack import cluster
-from hack.demo import shell
+from tests.bench.child import Child
 
 PATIENCE = 180.0
 WATCH_SECONDS = 3600
@@ -30,7 +27,7 @@ class Seen:
     body: Body
 
 
-class Watch:
+class Watch(Child):
     """All events of one kind of object in a namespace; ``api`` is such as ``apis/apps/v1``.
 
     What exists already comes first, as ADDED.
@@ -40,30 +37,18 @@ class Watch:
         # Version 0: begin with what the API server knows, without a look at its storage.
         options = f"watch=true&resourceVersion=0&timeoutSeconds={WATCH_SECONDS}"
         path = f"/{api}/namespaces/{namespace}/{plural}?{options}"
+        super().__init__("get", "--raw", path)
         self._plural = plural
-        kubectl = [str(shell.BIN / "kubectl"), f"--kubeconfig={cluster.kubeconfig()}"]
-        self._command = [*kubectl, "get", "--raw", path]
         self._events: list[Seen] = []
         self._news = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        if self._process.stdout is None:  # pragma: no cover - asked for with PIPE
-            raise AssertionError("a piped process has a stdout")
-        threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
+        super().__enter__()
+        threading.Thread(target=self._read, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-    def _read(self, lines: IO[str]) -> None:
-        for line in lines:
+    def _read(self) -> None:
+        for line in self.out:
             at = time.monotonic()
             event = json.loads(line)
             if event["type"] == "ERROR":
@@ -73,13 +58,19 @@ class Watch:
                 self._events.append(Seen(at, event["type"], event["object"]))
                 self._news.notify_all()
 
-    def first(self, matches: Callable[[Seen], bool], since: float, hint: str) -> Seen:
+    def first(
+        self,
+        matches: Callable[[Seen], bool],
+        since: float,
+        hint: str,
+        patience: float = PATIENCE,
+    ) -> Seen:
         """The first event after a moment that matches; waits for it.
 
         Raises:
             RuntimeError: there was none for long, or the watch ended.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         looked_at = 0
         with self._news:
             while True:
@@ -88,7 +79,7 @@ class Watch:
                         return seen
                 looked_at = len(self._events)
                 left = deadline - time.monotonic()
-                if left <= 0 or self._process.poll() is not None:
+                if left <= 0 or self.ended:
                     raise RuntimeError(f"the watch of {self._plural} saw no {hint}")
                 self._news.wait(min(left, 1.0))
 
@@ -98,8 +89,28 @@ def labelled(key: str, value: str) -> Callable[[Seen], bool]:
     return lambda seen: seen.body["metadata"].get("labels", {}).get(key) == value
 
 
+def each_of(names: Collection[str], matches: Callable[[Seen], bool]) -> Callable[[Seen], bool]:
+    """True at the event by which every one of these objects has matched, each at some time.
+
+    It remembers what it was shown: show it each event once.
+    """
+    left = set(names)
+
+    def last(seen: Seen) -> bool:
+        if matches(seen):
+            left.discard(seen.body["metadata"]["name"])
+        return not left
+
+    return last
+
+
+def is_gone(seen: Seen) -> bool:
+    """Whether the object is no more."""
+    return seen.kind == "DELETED"
+
+
 def is_ready(seen: Seen) -> bool:
-    """Whether the pod is Ready."""
+    """Whether a pod, or an AgentDeployment, is Ready."""
     conditions = seen.body.get("status", {}).get("conditions", ())
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 

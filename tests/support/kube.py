@@ -90,4 +90,11 @@ def crd() -> None:
 
     everywhere = Kubectl("default")
     everywhere("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=as_yaml())
-    everywhere("wait", "--for=condition=Established", "crd/agentdeployments.durableagents.dev")
+
+    # `kubectl wait` fails on a CRD so new that it has no conditions yet.
+    def established() -> bool:
+        found = everywhere.get("crd", "agentdeployments.durableagents.dev") or {}
+        conditions = (found.get("status") or {}).get("conditions") or ()
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+    eventually(established, "the CRD to be established")

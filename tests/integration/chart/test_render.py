@@ -62,7 +62,10 @@ VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "agents and scripted model": {"agents": WEATHER, "scriptedModel": {"enabled": True}},
     "external Restate": {"restate": EXTERNAL, "agents": WEATHER},
-    "external Restate with credentials": {"restate": GUARDED, "operator": {"secretNames": ["r"]}},
+    "external Restate with credentials": {
+        "restate": GUARDED,
+        "operator": {"reads": {"secretNames": ["r"]}},
+    },
     "no hooks": {"crd": {"upgrade": False}, "uninstall": {"drain": False, "timeoutSeconds": 1}},
     "everything": EVERYTHING,
 }
@@ -128,11 +131,6 @@ def test_by_default_no_secret_can_be_read() -> None:
     assert not [rule for rule in rules({}) if "secrets" in rule["resources"]]
 
 
-def test_all_secrets_only_if_asked_and_one_by_one() -> None:
-    found = [r for r in rules({"operator": {"secretNames": ["*"]}}) if "secrets" in r["resources"]]
-    assert found == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
-
-
 def test_where_the_credentials_of_an_external_restate_are() -> None:
     def variables(restate: dict[str, Any]) -> dict[str, str]:
         operator = find(objects({"restate": restate}), "Deployment", "demo-operator")
@@ -143,6 +141,25 @@ def test_where_the_credentials_of_an_external_restate_are() -> None:
     assert found["RESTATE_CLIENT_CERTIFICATE_SECRET"] == "client"
     assert found["RESTATE_CA_SECRET"] == "client/ca.crt"
     assert "RESTATE_TOKEN_SECRET" not in variables({**GUARDED, "enabled": True})
+
+
+@pytest.mark.parametrize("namespaces", [[], [NAMESPACE]], ids=["everywhere", "one namespace"])
+def test_reading_secrets_has_to_be_asked_for(namespaces: list[str]) -> None:
+    def readable(**reads: bool) -> set[str]:
+        operator = {"watchNamespaces": namespaces, "reads": reads}
+        rules = [
+            rule
+            for m in objects({"operator": operator})
+            if m["kind"] in {"Role", "ClusterRole"}
+            for rule in m["rules"]
+            if rule["resources"] in (["secrets"], ["configmaps"])
+        ]
+        assert all(rule["verbs"] == ["get"] for rule in rules)
+        return {rule["resources"][0] for rule in rules}
+
+    assert readable() == {"configmaps"}
+    assert readable(secrets=True) == {"configmaps", "secrets"}
+    assert readable(configMaps=False) == set()
 
 
 def test_names_begin_with_the_release() -> None:

@@ -31,6 +31,7 @@ KEY = {"apiKeySecret": {"name": "s", "key": "k"}}
 TOKEN = {"name": "restate", "key": "token"}
 HIDDEN = {"name": "x-key", "valueFrom": {"secretKeyRef": TOKEN}}
 FAR = "https://restate.example:9070"
+X_OPENAI = {"name": "OPENAI_API_KEY", "value": "x"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": None}, "spec.image"),
     ({"image": ""}, "spec.image"),
@@ -66,6 +67,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"env": [{"name": "A", "valueFrom": {}}]}, "exactly one of"),
     ({"envFrom": [{"prefix": "P_"}]}, "exactly one of"),
     ({"model": KEY, "env": [{"name": "GOOGLE_API_KEY", "value": "x"}]}, "apiKeySecret"),
+    ({"model": {**KEY, "provider": "OpenAI"}, "env": [X_OPENAI]}, "comes from spec.model.api"),
+    ({"model": {"provider": "OpenAI"}, "env": [{"name": "AGENT_MODEL_PROVIDER"}]}, "comes from"),
+    ({"model": {"provider": "Acme"}}, "spec.model.provider"),
     ({"imagePullPolicy": "Sometimes"}, "spec.imagePullPolicy"),
     ({"resources": {"limits": {"memory": {"a": "b"}}}}, "spec.resources.limits"),
 ]

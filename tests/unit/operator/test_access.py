@@ -129,7 +129,7 @@ class Cluster(Kube):
     ("answer", "words"),
     [
         (KubeError(404, "not found"), "team/mesh does not exist"),
-        (KubeError(403, "forbidden"), "operator.secretNames"),
+        (KubeError(403, "forbidden"), "operator.reads.secretNames"),
         (KubeError(500, "broken"), "can't be read: broken"),
     ],
 )

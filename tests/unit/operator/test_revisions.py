@@ -23,6 +23,8 @@ OTHER: list[dict[str, Any]] = [
     {"args": ["my.agents:agent"]},
     {"env": [{"name": "A", "value": "b"}]},
     {"model": {"name": "gemini-2.5-pro"}},
+    {"model": {"provider": "OpenAI"}},
+    {"template": {"spec": {"nodeSelector": {"disk": "ssd"}}}},
     {"resources": {"limits": {"memory": "1Gi"}}},
     {"restate": {"adminURL": "http://other:9070"}},
 ]
@@ -36,6 +38,12 @@ def test_how_it_is_run_makes_no_revision(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize("spec", OTHER, ids=str)
 def test_what_runs_makes_one(spec: dict[str, Any]) -> None:
     assert wanted(agent(**spec), SETTINGS).name != wanted(agent(), SETTINGS).name
+
+
+def test_names_stay_what_they_were() -> None:
+    """An operator that hashes otherwise would roll out every agent of the cluster."""
+    model = {"name": "gemini-2.5-flash", "apiKeySecret": {"name": "gemini", "key": "api-key"}}
+    assert wanted(agent("claims:1", model=model, replicas=2), SETTINGS).name == "claims-44c5b4c14c"
 
 
 def test_going_back_gives_the_same_revision() -> None:

@@ -36,14 +36,17 @@ def test_what_nobody_reads_is_not_kept() -> None:
         "kubectl.kubernetes.io/last-applied-configuration": "{}",
         "durableagents.dev/mine": "kept",
     }
-    pod |= {"spec": {"containers": []}, "status": {"phase": "Running"}}
+    starter = {"name": "fetch"}
+    pod["spec"] = {"containers": [{"name": "agent"}], "initContainers": [starter]}
+    pod["status"] = {"phase": "Running"}
     store.put(AGENT_DEPLOYMENTS, agent)
     store.put(PODS, pod)
     kept = store.get(KEY) or {}
     assert "managedFields" not in kept["metadata"]
     assert kept["metadata"]["annotations"] == {"durableagents.dev/mine": "kept"}
     (kept,) = store.children(PODS, KEY)
-    assert set(kept) == {"metadata", "status"}
+    assert kept["spec"] == {"initContainers": [starter]}
+    assert kept["status"] == {"phase": "Running"}
     assert "managedFields" in agent["metadata"], "what was given is not changed"
 
 

@@ -36,7 +36,34 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("ill", "reason", "words"), CASES, ids=[c[1] for c in CASES])
+FETCH_WAITS = {"state": {"waiting": {"reason": "ImagePullBackOff"}}, "name": "fetch", "image": "f"}
+SIDECAR_CRASHES = {
+    "name": "proxy",
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": CRASHED,
+    "restartCount": 1,
+}
+FINE = {"name": "agent", "state": {"running": {}}, "ready": True}
+CASES += [
+    (
+        pod(initContainerStatuses=[FETCH_WAITS], containerStatuses=[FINE]),
+        "ImageCantBePulled",
+        "pod p, init container fetch, image f",
+    ),
+    (
+        pod(initContainerStatuses=[SIDECAR_CRASHES]),
+        "PodsCrash",
+        "pod p, init container proxy ended with exit code 3",
+    ),
+    (
+        pod(containerStatuses=[FINE, SIDECAR_CRASHES]),
+        "PodsCrash",
+        "pod p, container proxy ended with exit code 3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ill", "reason", "words"), CASES, ids=[f"{c[1:]}" for c in CASES])
 def test_trouble(ill: dict[str, Any], reason: str, words: str) -> None:
     found = trouble.of_revision({}, [ill])
     assert found is not None
@@ -62,3 +89,50 @@ def test_a_quota_is_told() -> None:
 )
 def test_no_trouble(fine: dict[str, Any]) -> None:
     assert trouble.of_revision({}, [fine]) is None
+
+
+SPEC = {"initContainers": [{"name": "fetch"}, {"name": "tail", "restartPolicy": "Always"}]}
+
+
+def slow(*containers: dict[str, Any], starters: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    statuses = {"initContainerStatuses": starters, "containerStatuses": containers}
+    return {**pod(**statuses), "spec": SPEC}
+
+
+def runs(name: str, *, started: bool, ready: bool = False) -> dict[str, Any]:
+    return {"name": name, "state": {"running": {}}, "started": started, "ready": ready}
+
+
+CREATING = {"name": "agent", "state": {"waiting": {"reason": "ContainerCreating"}}}
+ENDED = {"name": "fetch", "state": {"terminated": {"exitCode": 0}}, "ready": True}
+SLOW: list[tuple[dict[str, Any], str]] = [
+    (slow(CREATING), "container agent waits (ContainerCreating): kubectl describe pod p"),
+    (
+        slow(CREATING, starters=(runs("fetch", started=True),)),
+        "init container fetch has not ended yet",
+    ),
+    (
+        slow(CREATING, starters=(ENDED, runs("tail", started=False))),
+        "init container tail runs, but its startup probe does not succeed",
+    ),
+    (slow(runs("agent", started=False)), "agent runs, but its startup probe does not succeed"),
+    (
+        slow(
+            runs("agent", started=True),
+            starters=(ENDED, runs("tail", started=True, ready=True)),
+        ),
+        "container agent runs, but its readiness probe does not succeed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("late", "words"), SLOW, ids=[w for _, w in SLOW])
+def test_what_a_pod_waits_for(late: dict[str, Any], words: str) -> None:
+    assert words in (trouble.waits_for([late]) or "")
+    assert trouble.of_revision({}, [late]) is None, "nothing is wrong yet"
+
+
+def test_a_pod_that_is_ready_waits_for_nothing() -> None:
+    fine = slow(runs("agent", started=True, ready=True), starters=(ENDED,))
+    going = {**slow(CREATING), "metadata": {"name": "p", "deletionTimestamp": "x"}}
+    assert trouble.waits_for([going, fine]) is None

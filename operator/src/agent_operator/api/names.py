@@ -69,6 +69,10 @@ CALLING_ANNOTATION: Final = f"{GROUP}/restate-calls"
 DEPLOYMENT_ID_ANNOTATION: Final = f"{GROUP}/deployment-id"
 """On a revision's ReplicaSet: its deployment's id in Restate, as given at registration."""
 
+SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
+"""On a revision's ReplicaSet, where contents of Secrets and ConfigMaps make revisions: the hash of
+its spec without them."""
+
 URI_ANNOTATION: Final = f"{GROUP}/uri"
 """On a revision's ReplicaSet: the address under which Restate calls it."""
 
@@ -83,6 +87,9 @@ CLOSED_ANNOTATION: Final = f"{GROUP}/closed-services"
 
 IMAGE_CONTAINER: Final = "agent"
 """The container that runs the agent image."""
+
+RESTATE_PORT: Final = "restate"
+"""Name of the port on which that container serves its Restate endpoint."""
 
 MAX_NAME_LENGTH: Final = 52
 """Longest AgentDeployment name: a Service's 63 characters less ``-`` and a 10-character hash."""

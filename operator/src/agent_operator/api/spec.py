@@ -14,7 +14,11 @@ from agent_operator.api.base import Rule as _Rule
 from agent_operator.api.base import list_by as _list_by
 from agent_operator.api.base import rules as _rules
 from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
+from agent_operator.api.providers import SPEC_RULES as MODEL_RULES
+from agent_operator.api.providers import Provider
 from agent_operator.api.restate import RestateRef
+from agent_operator.api.template import SPEC_RULES as TEMPLATE_RULES
+from agent_operator.api.template import PodTemplate
 
 Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
 
@@ -163,6 +167,13 @@ class Resources(ApiModel):
 class Model(ApiModel):
     """The language model that the agent talks to."""
 
+    provider: Provider | None = Field(
+        None,
+        description="Who runs the model: decides the variable that the API key comes in. Given to"
+        " the agent as AGENT_MODEL_PROVIDER; Gemini unless given. The shipped image has the client"
+        " for Gemini alone: for the others, bring an image with theirs.",
+        examples=["Gemini"],
+    )
     name: str | None = Field(
         None,
         description="Model name, such as gemini-2.5-flash; given to the agent as AGENT_MODEL.",
@@ -172,8 +183,9 @@ class Model(ApiModel):
     )
     api_key_secret: SecretKey | None = Field(
         None,
-        description="Where the provider's API key is; given to the agent as GOOGLE_API_KEY."
-        " The operator never reads the Secret itself.",
+        description="Where the provider's API key is; given to the agent as GOOGLE_API_KEY,"
+        " OPENAI_API_KEY or ANTHROPIC_API_KEY. The operator reads the Secret only with"
+        " rollout.onConfigChange: NewRevision, and keeps nothing of it but a digest.",
     )
 
 
@@ -193,6 +205,14 @@ class Rollout(ApiModel):
         description="What becomes of a new revision that lacks a service or handler of the active"
         " one, or has it with another type. A refused revision is Failed, and its pods go.",
         examples=["Allow"],
+    )
+    on_config_change: Literal["Ignore", "NewRevision"] = Field(
+        "Ignore",
+        description="Whether a changed content of the Secrets and ConfigMaps that the pods refer to"
+        " makes a new revision, within some 10 seconds; the earlier content goes back to the"
+        " earlier revision. With Ignore, pods find it whenever they start. The operator must be"
+        " allowed to read them (the chart's operator.reads).",
+        examples=["NewRevision"],
     )
 
 
@@ -241,21 +261,23 @@ class Drain(ApiModel):
     )
 
 
+_TEMPLATE_EXAMPLE: Final = {
+    "spec": {
+        "containers": [
+            {"name": "agent", "volumeMounts": [{"name": "documents", "mountPath": "/documents"}]}
+        ],
+        "volumes": [{"name": "documents", "configMap": {"name": "documents"}}],
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+    }
+}
+
+
 class AgentDeploymentSpec(ApiModel):
     """What to run, and how new revisions of it roll out."""
 
     model_config = ConfigDict(
         json_schema_extra=_rules(
-            _Rule(
-                "!(has(self.model) && has(self.model.apiKeySecret) && has(self.env)"
-                " && self.env.exists(e, e.name == 'GOOGLE_API_KEY'))",
-                "GOOGLE_API_KEY comes from spec.model.apiKeySecret; remove it from spec.env",
-            ),
-            _Rule(
-                "!(has(self.model) && has(self.model.name) && has(self.env)"
-                " && self.env.exists(e, e.name == 'AGENT_MODEL'))",
-                "AGENT_MODEL comes from spec.model.name; remove it from spec.env",
-            ),
+            *(_Rule(*rule) for rule in (*MODEL_RULES, *TEMPLATE_RULES)),
         )
     )
     image: str = Field(
@@ -325,6 +347,13 @@ class AgentDeploymentSpec(ApiModel):
         description="Service account of the pods; its token is mounted only if this is given.",
         max_length=253,
         examples=["assistant"],
+    )
+    template: PodTemplate | None = Field(
+        None,
+        description="What the short forms have no field for: a pod template as in a Deployment,"
+        " with volumes, more containers, node selector and so on. All containers are restricted"
+        " (non-root, read-only root file system, no capabilities) where it does not say otherwise.",
+        examples=[_TEMPLATE_EXAMPLE],
     )
     model: Model | None = Field(None, description="The language model that the agent talks to.")
     restate: RestateRef | None = Field(

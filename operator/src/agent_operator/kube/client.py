@@ -25,6 +25,7 @@ TIMEOUT_SECONDS: Final = 30
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ AGENT_DEPLOYMENTS: Final = Resource(names.KIND, names.PLURAL, names.API_PATH)
 REPLICA_SETS: Final = Resource("ReplicaSet", "replicasets", "/apis/apps/v1")
 SERVICES: Final = Resource("Service", "services", "/api/v1")
 PODS: Final = Resource("Pod", "pods", "/api/v1")
+CONFIG_MAPS: Final = Resource("ConfigMap", "configmaps", "/api/v1")
+SECRETS: Final = Resource("Secret", "secrets", "/api/v1")
 EVENTS: Final = Resource("Event", "events", "/api/v1")
 CHILDREN_RESOURCES: Final = (REPLICA_SETS, SERVICES, PODS)
 """What belongs to an AgentDeployment and is watched for it."""
@@ -92,6 +95,10 @@ class Kube:
         """One object."""
         return await self.request("GET", resource.path(namespace, name))
 
+    async def metadata(self, resource: Resource, namespace: str | None, name: str) -> Body:
+        """An object's metadata, and nothing of what is in it."""
+        return await self.request("GET", resource.path(namespace, name), accept=METADATA)
+
     async def list(
         self, resource: Resource, namespace: str | None = None, **query: str
     ) -> tuple[list[Body], str]:
@@ -133,6 +140,7 @@ class Kube:
         body: Body | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> Body:
         """Send a request; answer the JSON object that comes back.
 
@@ -143,7 +151,7 @@ class Kube:
             method,
             path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": JSON, "Content-Type": content_type},
+            header_params={"Accept": accept, "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )

@@ -28,5 +28,7 @@ def _why(namespace: str, name: str, error: KubeError) -> str:
     if error.missing:
         return f"{secret} does not exist"
     if error.status == 403:
-        return f"the operator may not read {secret}: name it in the chart's operator.secretNames"
+        return (
+            f"the operator may not read {secret}: name it in the chart's operator.reads.secretNames"
+        )
     return f"{secret} can't be read: {error}"

@@ -5,20 +5,21 @@ from typing import Any, Final
 
 from agent_operator.kube.client import PODS, Body, Resource
 
-# Each of these is a third of an object or more. The ReplicaSet has the pod's template already.
-_METADATA: Final = "managedFields"
+_MANAGED: Final = "managedFields"
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+# Of a pod's spec; the rest is in the ReplicaSet's template.
+_OF_PODS: Final = frozenset({"initContainers"})
 
 
 def slim(resource: Resource, body: Body) -> Body:
     """A copy of an object for the store: field names shared, ballast left out."""
     kept: Body = _shared(body)
     metadata = kept["metadata"]
-    metadata.pop(_METADATA, None)
+    metadata.pop(_MANAGED, None)
     if annotations := metadata.get("annotations"):
         annotations.pop(_LAST_APPLIED, None)
     if resource is PODS:
-        kept.pop("spec", None)
+        kept["spec"] = {k: v for k, v in (kept.get("spec") or {}).items() if k in _OF_PODS}
     return kept
 
 

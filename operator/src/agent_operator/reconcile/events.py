@@ -7,7 +7,8 @@ from typing import Final, Literal
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
 from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE, STUCK
 
-_WAITING: Final = frozenset({"MaxRevisions", "Suspended"})
+WAITING_REASONS: Final = frozenset({"MaxRevisions", "Suspended"})
+SPEC_REASONS: Final = frozenset({"TemplateRefused", "ConfigMissing", "ConfigUnreadable"})
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list
         *_restate(before, after),
         *_stuck(before, after),
         *_deletion(before, after),
-        *_waiting(before, after),
+        *_held(before, after),
     ]
 
 
@@ -87,11 +88,16 @@ def _deletion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> It
         yield Event("Normal", new.reason, draining.message if draining else new.message)
 
 
-def _waiting(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
-    """What the user asked to wait for."""
+def _held(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    """A rollout that waits as the user asked, or whose spec can't be made a revision."""
     old, new = _condition(before, PROGRESSING), _condition(after, PROGRESSING)
-    if new and new.reason in _WAITING and (not old or old.reason != new.reason):
-        yield Event("Normal", new.reason, new.message)
+    if new is None or (old and old.reason == new.reason):
+        return
+    if new.reason in WAITING_REASONS | SPEC_REASONS:
+        kind: Literal["Normal", "Warning"] = (
+            "Normal" if new.reason in WAITING_REASONS else "Warning"
+        )
+        yield Event(kind, new.reason, new.message)
 
 
 def _condition(status: AgentDeploymentStatus, kind: str) -> Condition | None:

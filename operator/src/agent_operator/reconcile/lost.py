@@ -37,7 +37,9 @@ def restore_active(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do
         action
         for s in standings
         if s.revision.name == before != snapshot.wanted.name and s.known and s.deployment is None
-        for action in register(snapshot, s)
+        for action in (
+            [do.RegisterRevision(s.revision)] if s.revision.ready else register(snapshot, s)
+        )
     ]
 
 

@@ -6,18 +6,13 @@ while turns still need them (docs/decisions/0007).
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
 
-from agent_operator.api import AgentDeployment, names
+from agent_operator.api import AgentDeployment, names, providers
 from agent_operator.api.base import ApiModel
-from agent_operator.reconcile import restates
+from agent_operator.api.spec import Model
+from agent_operator.reconcile import pod_template, restates
+from agent_operator.reconcile.pod_template import Manifest, ShortForms
 from agent_operator.reconcile.revisions import Wanted
-
-Manifest = dict[str, Any]
-
-# An agent finishes the calls in flight before it goes; the agent service takes 30 s at most.
-TERMINATION_GRACE_SECONDS: Final = 45
-STARTUP_SECONDS: Final = 600
 
 
 def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
@@ -31,12 +26,15 @@ def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
             "annotations": {
                 **restates.notes(revision.restate, revision.calling, agent.metadata.namespace),
                 names.URI_ANNOTATION: revision.uri,
+                **({names.SPEC_HASH_ANNOTATION: revision.spec_hash} if revision.spec_hash else {}),
             },
         },
         "spec": {
             "replicas": revision.replicas,
             "selector": {"matchLabels": _selector(revision.name)},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(agent, revision)},
+            "template": pod_template.render(
+                agent.spec.template, _short_forms(agent, revision), labels
+            ),
         },
     }
 
@@ -53,9 +51,9 @@ def service(agent: AgentDeployment, name: str, port: int) -> Manifest:
             "publishNotReadyAddresses": True,
             "ports": [
                 {
-                    "name": "restate",
+                    "name": names.RESTATE_PORT,
                     "port": port,
-                    "targetPort": "restate",
+                    "targetPort": names.RESTATE_PORT,
                     "appProtocol": "kubernetes.io/h2c",
                 }
             ],
@@ -89,49 +87,27 @@ def _metadata(agent: AgentDeployment, revision: str) -> Manifest:
     }
 
 
-def _pod(agent: AgentDeployment, revision: Wanted) -> Manifest:
+def _short_forms(agent: AgentDeployment, revision: Wanted) -> ShortForms:
     spec = agent.spec
-    pod: Manifest = {
-        "enableServiceLinks": False,
-        "automountServiceAccountToken": spec.service_account_name is not None,
-        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [_container(agent, revision)],
-        # The root file system is read-only; libraries still expect to write here.
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+    pod = {
+        "serviceAccountName": spec.service_account_name,
+        "imagePullSecrets": _dump_all(spec.image_pull_secrets),
     }
-    if spec.service_account_name:
-        pod["serviceAccountName"] = spec.service_account_name
-    if spec.image_pull_secrets:
-        pod["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
-    return pod
-
-
-def _container(agent: AgentDeployment, revision: Wanted) -> Manifest:
-    spec = agent.spec
-    probe = {"httpGet": {"path": "/health", "port": "restate"}, "timeoutSeconds": 5}
-    container: Manifest = {
-        "name": names.IMAGE_CONTAINER,
+    container = {
         "image": spec.image,
-        "ports": [{"name": "restate", "containerPort": spec.port}],
+        "ports": [{"name": names.RESTATE_PORT, "containerPort": spec.port}],
         "env": _env(agent, revision),
-        "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": STARTUP_SECONDS},
-        "readinessProbe": {**probe, "periodSeconds": 5},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - in the pod
-    }
-    optional = {
         "imagePullPolicy": spec.image_pull_policy,
         "command": spec.command,
         "args": spec.args,
         "envFrom": _dump_all(spec.env_from),
         "resources": _dump(spec.resources),
     }
-    return container | {key: value for key, value in optional.items() if value is not None}
+    return ShortForms(_given(pod), _given(container))
+
+
+def _given(fields: Manifest) -> Manifest:
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _env(agent: AgentDeployment, revision: Wanted) -> list[Manifest]:
@@ -142,12 +118,20 @@ def _env(agent: AgentDeployment, revision: Wanted) -> list[Manifest]:
         {"name": "AGENT_REVISION", "value": revision.name},
         {"name": "PORT", "value": str(spec.port)},
     ]
-    if spec.model and spec.model.name:
-        env.append({"name": "AGENT_MODEL", "value": spec.model.name})
-    if spec.model and spec.model.api_key_secret:
-        key = spec.model.api_key_secret.model_dump(by_alias=True)
-        env.append({"name": "GOOGLE_API_KEY", "valueFrom": {"secretKeyRef": key}})
-    return env + (_dump_all(spec.env) or [])
+    return env + (_model_env(spec.model) if spec.model else []) + (_dump_all(spec.env) or [])
+
+
+def _model_env(model: Model) -> list[Manifest]:
+    env: list[Manifest] = []
+    if model.provider:
+        env.append({"name": providers.PROVIDER_VARIABLE, "value": model.provider})
+    if model.name:
+        env.append({"name": providers.MODEL_VARIABLE, "value": model.name})
+    if model.api_key_secret:
+        key = model.api_key_secret.model_dump(by_alias=True)
+        name = providers.key_variable(model.provider)
+        env.append({"name": name, "valueFrom": {"secretKeyRef": key}})
+    return env
 
 
 def _dump(part: ApiModel | None) -> Manifest | None:

@@ -1,4 +1,7 @@
-"""From the cluster's objects and Restate to one immutable snapshot. I/O only towards Restate."""
+"""From the cluster's objects and Restate to one immutable snapshot.
+
+I/O only towards Restate, and for what Secrets and ConfigMaps say where an agent asked for that.
+"""
 
 from datetime import datetime
 from typing import Final
@@ -8,10 +11,11 @@ from pydantic import TypeAdapter
 from agent_operator.api import AgentDeployment, names, times
 from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import move_record, restates, trouble
+from agent_operator.reconcile import config_changes, move_record, restates, trouble
 from agent_operator.reconcile.asleep import only_asleep
+from agent_operator.reconcile.contents import Contents
 from agent_operator.reconcile.history import at_rest
-from agent_operator.reconcile.revisions import Wanted, wanted
+from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
@@ -31,6 +35,7 @@ async def observe(
     restate: RestateObserver,
     settings: Settings,
     setback: Setback | None,
+    contents: Contents,
 ) -> Snapshot | None:
     """The snapshot of an AgentDeployment, or ``None`` where it does not exist (any more)."""
     body = store.get(key)
@@ -38,8 +43,9 @@ async def observe(
         restate.sleepers.put(key, {})
         return None
     agent = AgentDeployment.model_validate(body)
-    target = wanted(agent, settings)
     revisions = _revisions(store, key, settings)
+    config = await contents.look(agent)
+    target = config_changes.target(agent, settings, config, revisions)
     servers = {target.restate, *(r.restate for r in revisions)}
     max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     asleep = _asleep(agent, target, revisions)
@@ -48,7 +54,7 @@ async def observe(
         for server in sorted(servers, key=repr)
     }
     restate.sleepers.put(key, asleep)
-    return Snapshot(agent, target, revisions, looks, setback, settings.cluster)
+    return Snapshot(agent, target, revisions, looks, setback, config, settings.cluster)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -112,6 +118,8 @@ def _revision(
         trouble=trouble.of_revision(body, own_pods),
         calling=calling,
         closed=tuple(filter(None, notes.get(names.CLOSED_ANNOTATION, "").split(","))),
+        waits_for=trouble.waits_for(own_pods),
+        spec_hash=notes.get(names.SPEC_HASH_ANNOTATION),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import (
+    config_changes,
     credentials,
     deadlines,
     history,
@@ -50,8 +51,10 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         actions = _delete(snapshot, standings, now)
     else:
         actions = _roll_out(snapshot, standings, now)
-    actions += [action for standing in standings for action in reach.due(standing)]
-    actions += [*credentials.renew(snapshot), *reopening.due(standings, actions)]
+    going = {action.revision for action in actions if isinstance(action, do.RemoveRevision)}
+    staying = [standing for standing in standings if standing.revision not in going]
+    actions += [action for standing in staying for action in reach.due(standing)]
+    actions += [*reopening.due(staying), *credentials.renew(snapshot, staying)]
     return Plan(
         actions=tuple(actions),
         status=status.build(snapshot, standings, now),
@@ -103,7 +106,8 @@ def _record(standings: Sequence[Standing]) -> list[do.Action]:
 def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[do.Action]:
     """Bring the wanted revision up and make it the active one."""
     if target is None or not target.revision.has_service:
-        return [do.CreateRevision(snapshot.wanted)]
+        wait = config_changes.must_wait(snapshot)
+        return [] if wait else [do.CreateRevision(snapshot.wanted)]
     revision = target.revision
     if failure_of(snapshot, revision) and not target.active:
         return _give_up(snapshot, target, now)
@@ -257,7 +261,7 @@ def _forget(ghost: Ghost) -> do.ForgetDeployment:
 
 
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
-    waits = [_pace(snapshot, standings)]
+    waits = [_pace(snapshot, standings), *config_changes.look_again(snapshot)]
     waits += [_left(s.revision, snapshot, now) for s in standings if s.known]
     # What is past is no reason to look again at once: it was acted on, or it can't be.
     return min(wait for wait in waits if wait > timedelta(0))

@@ -1,6 +1,7 @@
 """One AgentDeployment at a time: observe, plan, apply, status; and what to remember of failures."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from agent_operator.api import AgentDeploymentStatus
 from agent_operator.kube.client import Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import orphans
+from agent_operator.reconcile import orphans, setbacks
 from agent_operator.reconcile.actions import (
     Action,
     CreateRevision,
@@ -22,13 +23,13 @@ from agent_operator.reconcile.actions import (
     subject,
 )
 from agent_operator.reconcile.apply import Applier
+from agent_operator.reconcile.contents import Contents
 from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
 from agent_operator.reconcile.snapshot import Setback, Snapshot
 from agent_operator.restate.client import (
-    UNREACHABLE,
     DiscoveryError,
     RestateUnavailableError,
 )
@@ -85,6 +86,7 @@ class Reconciler:
     def __post_init__(self) -> None:
         self._applier = Applier(self.kube, self.store, self.restate)
         self._shower = Shower(self.kube, self.store)
+        self._contents = Contents(self.kube)
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Look at one AgentDeployment and do what is due.
@@ -107,7 +109,9 @@ class Reconciler:
         return self._next(due, memory, shown_in)
 
     async def _look(self, key: Key, memory: _Memory) -> tuple[Snapshot, Plan] | None:
-        snapshot = await observe(key, self.store, self.restate, self.settings, memory.setback)
+        snapshot = await observe(
+            key, self.store, self.restate, self.settings, memory.setback, self._contents
+        )
         if snapshot is None:
             return None
         if memory.wanted != snapshot.wanted.name:
@@ -150,7 +154,9 @@ class Reconciler:
         pause = pauses[min(attempts, len(pauses)) - 1]
         memory.held_up[subject(action)] = _HeldUp(attempts, time.monotonic() + pause)
         if isinstance(action, CreateRevision | RegisterRevision):
-            memory.setback = Setback(_reason(error), str(error))
+            memory.setback = setbacks.of(action, error)
+            if memory.setback.final:
+                memory.held_up[subject(action)] = _HeldUp(attempts, math.inf)
 
     async def _show(
         self, key: Key, snapshot: Snapshot, status: AgentDeploymentStatus
@@ -174,22 +180,8 @@ class Reconciler:
         # What is planned no more is not tried again: forget when it was due.
         planned = {subject(action) for action in due.actions}
         memory.held_up = {k: v for k, v in memory.held_up.items() if k in planned}
-        waits += [timedelta(seconds=held_up.until - now) for held_up in memory.held_up.values()]
+        due_again = [held_up.until for held_up in memory.held_up.values()]
+        waits += [timedelta(seconds=until - now) for until in due_again if until < math.inf]
         if shown_in is not None:
             waits.append(shown_in)
         return max(min(waits), SHORTEST_WAIT)
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case DiscoveryError():
-            return "DiscoveryFailed"
-        case RestateUnavailableError():
-            return "RestateUnreachable" if error.reason == UNREACHABLE else error.reason
-        case ServiceTakenError():
-            return "ServiceTaken"
-        case AddressTakenError():
-            return "AddressTaken"
-        case NotNowError():
-            return "NotNow"
-    return "KubernetesRefused"

@@ -11,11 +11,6 @@ from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.standing import Standing
 
 
-def due(standings: Sequence[Standing], planned: Sequence[do.Action]) -> list[do.Action]:
+def due(staying: Sequence[Standing]) -> list[do.Action]:
     """What is to be opened: what was closed for a removal that is not planned any more."""
-    going = {action.revision.name for action in planned if isinstance(action, do.RemoveRevision)}
-    return [
-        do.ReopenServices(standing.revision)
-        for standing in standings
-        if standing.known and standing.revision.closed and standing.revision.name not in going
-    ]
+    return [do.ReopenServices(s.revision) for s in staying if s.known and s.revision.closed]

@@ -35,13 +35,17 @@ class Wanted:
     restate: Server
     uri: str
     calling: Calling = field(default_factory=Calling)
+    spec_hash: str | None = None
 
 
-def wanted(agent: AgentDeployment, settings: Settings) -> Wanted:
-    """The revision that an AgentDeployment's spec asks for."""
+def wanted(agent: AgentDeployment, settings: Settings, config: str | None = None) -> Wanted:
+    """The revision that an AgentDeployment's spec asks for.
+
+    ``config`` is a digest of what Secrets and ConfigMaps say, where that is part of it.
+    """
     restate = restates.wanted_by(agent, settings)
     calling = restates.calling_of(agent.spec)
-    name = f"{agent.metadata.name}-{revision_hash(agent.spec, restate.url, calling)}"
+    name = f"{agent.metadata.name}-{revision_hash(agent.spec, restate.url, calling, config)}"
     host = f"{name}.{agent.metadata.namespace}.svc.{settings.cluster_domain}"
     return Wanted(
         name=name,
@@ -50,10 +54,13 @@ def wanted(agent: AgentDeployment, settings: Settings) -> Wanted:
         restate=restate,
         uri=f"http://{host}:{agent.spec.port}",
         calling=calling,
+        spec_hash=None if config is None else revision_hash(agent.spec, restate.url, calling),
     )
 
 
-def revision_hash(spec: AgentDeploymentSpec, admin_url: str, calling: Calling) -> str:
+def revision_hash(
+    spec: AgentDeploymentSpec, admin_url: str, calling: Calling, config: str | None = None
+) -> str:
     """Ten hex digits that differ where what runs, or where it registers, differs.
 
     The wish is hashed, not the rendered manifests, so that an operator that renders them
@@ -62,5 +69,6 @@ def revision_hash(spec: AgentDeploymentSpec, admin_url: str, calling: Calling) -
     """
     parts = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_PART))
     registers = [admin_url] if calling == Calling() else [admin_url, asdict(calling)]
-    text = json.dumps([parts, *registers], sort_keys=True, separators=(",", ":"))
+    whole = [parts, *registers, *([] if config is None else [config])]
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]

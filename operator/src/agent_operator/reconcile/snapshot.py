@@ -20,12 +20,24 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Config:
+    """What pods would find in Secrets and ConfigMaps, where a change of it makes a revision.
+
+    ``digest`` is empty where that can't be told; ``trouble`` says why, or what is missing.
+    """
+
+    digest: str
+    trouble: Failure | None = None
+
+
+@dataclass(frozen=True)
 class Revision:
     """A revision as found in the cluster.
 
     ``waking``: its pods were scaled away and come back; what waits for them is to be resumed.
-    ``trouble`` says why its pods don't start, if they don't. ``deployment_id`` is what Restate
-    gave it at its last registration; ``registering`` whether a registration was ever begun.
+    ``trouble`` says why its pods don't start, if they don't, and ``waits_for`` what they wait for.
+    ``deployment_id`` is what Restate gave it at its last registration; ``registering`` whether a
+    registration was ever begun.
     ``published``: its Service leads to pods that aren't Ready, too.
     ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
     AgentDeployment that made it went without it.
@@ -54,14 +66,20 @@ class Revision:
     trouble: Failure | None = None
     calling: Calling = field(default_factory=Calling)
     closed: tuple[str, ...] = ()
+    waits_for: str | None = None
+    spec_hash: str | None = None
 
 
 @dataclass(frozen=True)
 class Setback:
-    """Why the wanted revision could not be made or registered so far; it is tried again."""
+    """Why the wanted revision could not be made or registered so far; it is tried again.
+
+    ``final``: not until the spec changes, since the answer would be the same.
+    """
 
     reason: str
     message: str
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,7 @@ class Snapshot:
     revisions: tuple[Revision, ...] = ()
     restates: Mapping[Server, RestateView | Unreachable] = field(default_factory=dict)
     setback: Setback | None = None
+    config: Config | None = None
     cluster: str = ""
 
     @property

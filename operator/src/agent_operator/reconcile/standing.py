@@ -166,8 +166,9 @@ def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure |
     # Once registered it was active: coming back to it is no first start, and has no deadline.
     if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:
         return None
-    detail = revision.trouble or snapshot.setback
-    why = f": {detail.message}" if detail else ""
+    detail = revision.trouble or snapshot.setback or (snapshot.config and snapshot.config.trouble)
+    words = detail.message if detail else revision.waits_for
+    why = f": {words}" if words else ""
     return Failure(
         "ProgressDeadlineExceeded",
         f"not active within {int(deadline.total_seconds())} s{why}; it is still given its chance",

@@ -18,6 +18,7 @@ from agent_operator.api import (
 from agent_operator.api.times import rfc3339
 from agent_operator.reconcile import (
     callers,
+    config_changes,
     history,
     limits,
     manifests,
@@ -115,6 +116,8 @@ def _history(snapshot: Snapshot, active: Standing | None) -> list[str]:
 def _candidate(snapshot: Snapshot, target: Standing | None) -> str | None:
     if snapshot.agent.deleting or (target and target.active):
         return None
+    if config_changes.must_wait(snapshot):
+        return None
     return snapshot.wanted.name
 
 
@@ -185,9 +188,15 @@ def _progressing(
         return _deletion_progress(snapshot, draining)
     name = snapshot.wanted.name
     setback = snapshot.setback
+    active = target is not None and target.active
+    found = config_changes.trouble(snapshot, active=active)
+    if found and not (target and target.failure):
+        truth: Truth = "False" if active else "True"
+        return _condition(PROGRESSING, truth, found.reason, found.message)
     if target is None:
         if setback:
-            return _condition(PROGRESSING, "True", setback.reason, setback.message)
+            truth = "False" if setback.final else "True"
+            return _condition(PROGRESSING, truth, setback.reason, setback.message)
         return _condition(PROGRESSING, "True", "NewRevision", f"making revision {name}")
     if target.active:
         drain = _drain_in_words(draining)

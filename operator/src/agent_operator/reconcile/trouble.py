@@ -35,25 +35,59 @@ def _of_pod(pod: Body) -> Failure | None:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return Failure("Unschedulable", f"pod {name}: {condition.get('message', '')}")
-    statuses = [
-        *(status.get("initContainerStatuses") or ()),
-        *(status.get("containerStatuses") or ()),
-    ]
-    return _of_containers(name, statuses)
+    return _of_containers(f"pod {name}", _statuses(status))
 
 
-def _of_containers(pod: str, statuses: Iterable[Body]) -> Failure | None:
-    for container in statuses:
+def _statuses(status: Body) -> list[tuple[str, Body]]:
+    """Each container's status, with what it is, in the order in which they start."""
+    starters = [("init container", s) for s in status.get("initContainerStatuses") or ()]
+    others = [("container", s) for s in status.get("containerStatuses") or ()]
+    return [(f"{what} {body.get('name', '')}", body) for what, body in [*starters, *others]]
+
+
+def _of_containers(pod: str, statuses: Iterable[tuple[str, Body]]) -> Failure | None:
+    for what, container in statuses:
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+        where = f"{pod}, {what}"
         if reason in _IMAGE_REASONS:
             image = container.get("image", "")
-            return Failure("ImageCantBePulled", f"pod {pod}, image {image}: {message or reason}")
+            return Failure("ImageCantBePulled", f"{where}, image {image}: {message or reason}")
         if reason in _CONFIG_REASONS:
-            return Failure("ContainerCantBeMade", f"pod {pod}: {message or reason}")
+            return Failure("ContainerCantBeMade", f"{where}: {message or reason}")
         crashed = reason in _CRASH_REASONS or int(container.get("restartCount", 0)) > 0
         if crashed and not container.get("ready"):
-            return Failure("PodsCrash", f"pod {pod} {_crash(container, message)}")
+            return Failure("PodsCrash", f"{where} {_crash(container, message)}")
+    return None
+
+
+def waits_for(pods: Sequence[Body]) -> str | None:
+    """What a revision's pods wait for, where nothing is wrong yet: told once it takes too long."""
+    for pod in sorted(pods, key=lambda p: str(p["metadata"]["name"])):
+        if "deletionTimestamp" not in pod["metadata"] and (found := _waits_for(pod)):
+            return found
+    return None
+
+
+def _waits_for(pod: Body) -> str | None:
+    name = pod["metadata"]["name"]
+    ending = {
+        f"init container {c['name']}"
+        for c in (pod.get("spec") or {}).get("initContainers") or ()
+        if c.get("restartPolicy") != "Always"
+    }
+    for what, container in _statuses(pod.get("status") or {}):
+        state = container.get("state") or {}
+        where = f"pod {name}, {what}"
+        if "waiting" in state:
+            # Only events, which aren't watched, say more.
+            reason = state["waiting"].get("reason", "no reason given")
+            return f"{where} waits ({reason}): kubectl describe pod {name} says for what"
+        if "running" in state and what in ending:
+            return f"{where} has not ended yet"
+        if "running" in state and not container.get("ready"):
+            probe = "readiness" if container.get("started") else "startup"
+            return f"{where} runs, but its {probe} probe does not succeed"
     return None
 
 

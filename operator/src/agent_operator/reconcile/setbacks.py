@@ -1,0 +1,42 @@
+"""Why an action did not work, in a word and in words, and whether trying again may help. Pure."""
+
+from typing import Final
+
+from agent_operator.kube.errors import KubeError
+from agent_operator.reconcile.actions import Action, CreateRevision
+from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
+from agent_operator.reconcile.snapshot import Setback
+from agent_operator.restate.client import (
+    UNREACHABLE,
+    DiscoveryError,
+    RestateUnavailableError,
+)
+
+# What a pod template says that can't be: the same answer for ever.
+_INVALID: Final = 422
+
+
+def of(action: Action, error: Exception) -> Setback:
+    """What to tell of an action that did not work."""
+    if isinstance(action, CreateRevision) and _is_invalid(error):
+        return Setback("TemplateRefused", f"{error}; change the spec", final=True)
+    return Setback(_reason(error), str(error))
+
+
+def _is_invalid(error: Exception) -> bool:
+    return isinstance(error, KubeError) and error.status == _INVALID
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case DiscoveryError():
+            return "DiscoveryFailed"
+        case RestateUnavailableError():
+            return "RestateUnreachable" if error.reason == UNREACHABLE else error.reason
+        case ServiceTakenError():
+            return "ServiceTaken"
+        case AddressTakenError():
+            return "AddressTaken"
+        case NotNowError():
+            return "NotNow"
+    return "KubernetesRefused"
