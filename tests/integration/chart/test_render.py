@@ -205,7 +205,11 @@ def test_a_list_of_namespaces_gives_roles_there_and_no_more() -> None:
     ]
     assert {role["metadata"]["namespace"] for role in roles} == {NAMESPACE, "other"}
     cluster_role = find(manifests_, "ClusterRole", f"{NAMESPACE}-demo-operator")
-    assert all(set(rule["verbs"]) == {"list", "watch"} for rule in cluster_role["rules"])
+    of_all = [rule for rule in cluster_role["rules"] if set(rule["verbs"]) != {"list", "watch"}]
+    # Its uid is the cluster's id.
+    assert [(rule["verbs"], rule["resourceNames"]) for rule in of_all] == [
+        (["get"], ["kube-system"])
+    ]
     everywhere = find(objects(), "ClusterRole", f"{NAMESPACE}-demo-operator")
     assert roles[0]["rules"] == everywhere["rules"][len(cluster_role["rules"]) :]
 
