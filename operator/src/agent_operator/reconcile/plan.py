@@ -48,7 +48,9 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         actions = _delete(snapshot, standings, now)
     else:
         actions = _roll_out(snapshot, standings, now)
-    actions += [action for standing in standings for action in reach.due(standing)]
+    going = {a.revision.name for a in actions if isinstance(a, do.RemoveRevision)}
+    staying = [s for s in standings if s.revision.name not in going]
+    actions += [action for standing in staying for action in reach.due(standing)]
     return Plan(
         actions=tuple(actions),
         status=status.build(snapshot, standings, now),
