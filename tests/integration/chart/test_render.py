@@ -232,6 +232,16 @@ def test_agents_become_agent_deployments() -> None:
     assert "env" not in keyed, "an agent with a key keeps its real model"
 
 
+def test_an_address_in_a_template_is_not_given_twice() -> None:
+    address = {"name": "GOOGLE_GEMINI_BASE_URL", "value": "http://mine:8080"}
+    template = {"spec": {"containers": [{"name": "agent", "env": [address]}]}}
+    agents = {"weather": {**WEATHER["weather"], "template": template}}
+    manifests_ = objects({"agents": agents, "scriptedModel": {"enabled": True}})
+    spec = find(manifests_, "AgentDeployment", "weather")["spec"]
+    assert spec["template"] == template
+    assert "env" not in spec
+
+
 def test_extra_objects_come_along() -> None:
     manifests_ = objects(EVERYTHING)
     assert find(manifests_, "ConfigMap", "plain")

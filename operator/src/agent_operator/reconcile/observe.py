@@ -110,7 +110,7 @@ def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revisi
         orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         trouble=trouble.of_revision(body, own_pods),
-        waits_for=trouble.waits_for(own_pods),
+        waits_for=trouble.waits_for(body, own_pods),
         spec_hash=notes.get(names.SPEC_HASH_ANNOTATION),
     )
 

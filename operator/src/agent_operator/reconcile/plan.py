@@ -48,7 +48,9 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         actions = _delete(snapshot, standings, now)
     else:
         actions = _roll_out(snapshot, standings, now)
-    actions += [action for standing in standings for action in reach.due(standing)]
+    going = {a.revision.name for a in actions if isinstance(a, do.RemoveRevision)}
+    staying = [s for s in standings if s.revision.name not in going]
+    actions += [action for standing in staying for action in reach.due(standing)]
     return Plan(
         actions=tuple(actions),
         status=status.build(snapshot, standings, now),
@@ -278,12 +280,18 @@ def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime
 def _pace(snapshot: Snapshot, standings: Sequence[Standing]) -> timedelta:
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
     active = any(s.active and snapshot.target in {s.revision, None} for s in standings)
+    if not standings:  # nothing moves until the user does something
+        active = config_changes.must_wait(snapshot) or _refused_for_good(snapshot)
     deleting = snapshot.agent.deleting
     if not away and only_asleep(snapshot.agent, snapshot.wanted, snapshot.revisions):
         called = any(s.load and s.load.wants_pods for s in standings if not s.revision.replicas)
         return SOON if called or not (active or deleting) else ASLEEP
     settled = active and not deleting and history.settled(snapshot, standings)
     return SOON if away or not settled else STEADY
+
+
+def _refused_for_good(snapshot: Snapshot) -> bool:
+    return snapshot.setback is not None and snapshot.setback.final
 
 
 def _left(revision: Revision, snapshot: Snapshot, now: datetime) -> timedelta:
