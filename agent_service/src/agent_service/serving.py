@@ -43,10 +43,9 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
     Raises:
         ConfigurationError: no agent, two of one name, or a model without credentials.
     """
-    import restate
-
     from agent_service.durable.agents import models_of
     from agent_service.durable.objects import agent_object
+    from agent_service.trust import trusting
 
     if not agents:
         raise ConfigurationError("no agent to serve: name at least one")
@@ -58,7 +57,7 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
         models = sorted({_check_model(model) for model in models_of(agent)})
         logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
     services = [agent_object(agent, settings) for agent in agents]
-    return restate.app(services, identity_keys=list(settings.identity_keys) or None)
+    return trusting(services, settings)
 
 
 def server_config(settings: Settings) -> Config:
