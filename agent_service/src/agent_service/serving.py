@@ -75,7 +75,7 @@ def server_config(settings: Settings) -> Config:
     return config
 
 
-def _with_lifespan(app: Any) -> Any:
+def with_lifespan(app: Any) -> Any:
     """Answers the server's start and stop events, which the SDK's app takes for an error."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -118,7 +118,7 @@ async def _serve(app: Any, settings: Settings, started: float) -> None:
     }
     logger.info("serving", extra={"fields": fields})
     await hypercorn_serve(
-        _with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
+        with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
     )
     logger.info("stopped")
 
