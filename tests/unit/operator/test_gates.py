@@ -9,7 +9,7 @@ import pytest
 from agent_operator.api import Phase, names
 from agent_operator.api.status import GateState
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import gate_jobs, gate_manifests, gates
+from agent_operator.reconcile import events, gate_jobs, gate_manifests, gates
 from agent_operator.reconcile.errors import GateSetupError
 from agent_operator.reconcile.gate_facts import (
     GateJob,
@@ -272,6 +272,16 @@ def test_what_is_shown() -> None:
     (_, first) = due(seen(FAILED)).status.revisions[0].gates or (None, None)
     assert first is not None
     assert first.state is GateState.PENDING
+
+
+def test_each_fact_is_told_once() -> None:
+    before, after = due(seen(CHECKED)).status, due(seen(HALF)).status
+    assert [e.reason for e in events.between(before, after)] == ["GatePassed"]
+    assert events.between(after, due(seen(HALF, *DONE)).status) == []
+    waits = due(seen(CHECKED, rollout=MANUAL)).status
+    (told,) = events.between(before, waits)
+    assert told.reason == "WaitsForPromotion"
+    assert events.between(waits, waits) == []
 
 
 def test_gates_take_the_time_they_need() -> None:

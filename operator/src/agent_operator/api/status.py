@@ -71,6 +71,11 @@ class GateStatus(ApiModel):
     state: GateState = Field(description="How it stands.")
     message: str | None = Field(None, description="Why it failed, or what it waits for.")
 
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate passed it."""
+        return self.state is GateState.PASSED
+
 
 class RevisionStatus(ApiModel):
     """One revision, as last seen."""
