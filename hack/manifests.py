@@ -74,8 +74,8 @@ spec:
     delay: 5m
 """,
     "gates.yaml": """\
-# A new image takes no turn before it has answered a question and reached its scores in an evaluation
-# set (the example that the image ships); then it waits until somebody lets it:
+# A new image takes no turn before it has answered a question, and reached its scores in an
+# evaluation set (the example that the image ships); then it waits until somebody lets it:
 #   kubectl annotate agd weather --overwrite durableagents.dev/promote=<revision>
 apiVersion: durableagents.dev/v1alpha1
 kind: AgentDeployment

@@ -43,6 +43,10 @@ _AS_NOBODY: Final[Manifest] = {
     "runAsUser": NOBODY,
     "runAsGroup": NOBODY,
 }
+_SMALL: Final[Manifest] = {
+    "requests": {"cpu": "20m", "memory": "96Mi"},
+    "limits": {"memory": "256Mi"},
+}
 # On loopback alone: whoever could reach it could call the candidate through it.
 _RESTATE_ENV: Final = {
     "RESTATE_CLUSTER_NAME": "gate",
@@ -132,6 +136,7 @@ def _smoke_pod(
         "image": image,
         "args": ["gate-key", KEY_FILE],
         "securityContext": _AS_NOBODY,
+        "resources": _SMALL,
         "volumeMounts": [key, tmp],
     }
     restate = _restate(settings, signs=True)
@@ -146,6 +151,7 @@ def _smoke_pod(
             f"--smoke={json.dumps(wish, sort_keys=True)}",
         ],
         "securityContext": _AS_NOBODY,
+        "resources": _SMALL,
         "volumeMounts": [tmp],
     }
     pod: Manifest = {
