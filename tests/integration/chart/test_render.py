@@ -182,12 +182,24 @@ def test_the_operator_may_do_no_more_than_it_does() -> None:
     }
     assert rules["", "events"] == {"create"}
     assert ("events.k8s.io", "events") not in rules
+    # A gate's Job is made and removed, and pods are told whose requests to take.
+    assert rules["batch", "jobs"] == {"get", "list", "watch", "create", "delete"}
+    assert rules["", "pods"] == {"get", "list", "watch", "patch"}
     assert rules["durableagents.dev", "agentdeployments/status"] == {"patch"}
     leases = find(objects(), "Role", "demo-operator-lease")["rules"]
     assert [(rule.get("resourceNames"), rule["verbs"]) for rule in leases] == [
         (["demo-operator"], ["get", "update"]),
         (None, ["create"]),
     ]
+
+
+def test_gates_run_on_the_images_of_the_release() -> None:
+    images = {"operator": {"image": {"tag": "7"}}, "restate": {"image": {"tag": "8"}}}
+    (container,) = find(objects(images), "Deployment", "demo-operator")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert env(container)["GATE_IMAGE"] == container["image"] == "durable-agents/operator:7"
+    assert env(container)["GATE_RESTATE_IMAGE"] == "restatedev/restate:8"
 
 
 def test_replicas_of_the_operator_share_a_lease() -> None:

@@ -29,7 +29,26 @@ def agent(name: str = "claims", **spec: Any) -> dict[str, Any]:
 SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
 KEY = {"apiKeySecret": {"name": "s", "key": "k"}}
 X_OPENAI = {"name": "OPENAI_API_KEY", "value": "x"}
+
+
+def gated(**gate: Any) -> dict[str, Any]:
+    return {"rollout": {"gates": [{"name": "g", **gate}]}}
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"rollout": {"strategy": "Sometimes"}}, "spec.rollout.strategy"),
+    (gated(), "exactly one of smoke, evaluation, job"),
+    (gated(smoke={}, job={}), "exactly one of smoke, evaluation, job"),
+    (gated(smoke={}, name="Not A Name"), "gates[0].name"),
+    (gated(smoke={}, timeoutSeconds=1), "timeoutSeconds"),
+    (gated(smoke={"expect": {}}), "exactly one of json, pattern, cel"),
+    (gated(smoke={"expect": {"pattern": "a", "json": {}}}), "exactly one of json, pattern, cel"),
+    (gated(smoke={"expect": {"json": 3}}), "expect.json"),
+    (gated(evaluation={"thresholds": {"m": 1}}), "exactly one of configMap, path"),
+    (gated(evaluation={"path": "/s.json"}), "thresholds"),
+    (gated(evaluation={"path": "/s.json", "thresholds": {}}), "thresholds"),
+    (gated(job=[]), "gates[0].job"),
+    ({"rollout": {"gates": [{"name": "a", "smoke": {}}] * 2}}, "Duplicate value"),
     ({"image": None}, "spec.image"),
     ({"image": ""}, "spec.image"),
     ({"image": "claims: 1"}, "spec.image"),
@@ -107,6 +126,8 @@ def test_a_full_spec_is_taken_with_its_defaults(kubectl: kube.Kubectl) -> None:
     assert taken["spec"]["rollout"] == {
         "progressDeadlineSeconds": 600,
         "breakingChanges": "Refuse",
+        "strategy": "Automatic",
+        "onConfigChange": "Ignore",
     }
 
 

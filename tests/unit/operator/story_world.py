@@ -11,9 +11,12 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from agent_operator.api import names, times
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.errors import NotNowError
+from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.mover import Mover
 from agent_operator.reconcile.plan import Plan, plan
@@ -23,6 +26,7 @@ from agent_operator.restate.client import UNANSWERED, RestateUnavailableError
 from agent_operator.restate.invocations import Invocation, Invocations
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
 from tests.unit.operator.build import NOW, SERVICE, SETTINGS, URL, agent, fresh, load, registered
+from tests.unit.operator.story_gates import Gates
 
 EXTRA: Final = "Extra"
 MISMATCH: Final = "RT0016"
@@ -94,6 +98,7 @@ class World:
     turns: list[Turn] = field(default_factory=list)
     ended: list[Turn] = field(default_factory=list)
     status: dict[str, object] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
 
     def snapshot(self) -> Snapshot:
         finalizers = (names.FINALIZER,) if self.finalizer else ()
@@ -107,11 +112,16 @@ class World:
         )
         if self.suspended:
             owner.metadata.annotations[names.SUSPEND_ANNOTATION] = "true"
+        owner.metadata.annotations[names.PROMOTE_ANNOTATION] = self.gates.promoted
         restate: RestateView | Unreachable = self.view()
         if self.away:
             restate = Unreachable(URL, "away")
         return Snapshot(
-            owner, wanted(owner, SETTINGS), tuple(self.revisions.values()), {URL: restate}
+            owner,
+            wanted(owner, SETTINGS),
+            tuple(self.revisions.values()),
+            {URL: restate},
+            jobs=tuple(self.gates.jobs.values()),
         )
 
     def view(self) -> RestateView:
@@ -165,7 +175,16 @@ class World:
                 self._end(action)
             case do.MoveInvocations():
                 self._move(action, half=half)
+            case do.CheckRevision():
+                self._check(action.revision)
+            case do.StartGate():
+                self.gates.start(action, self.snapshot())
+            case do.TrustGate():
+                self._change(action.revision, trusted=frozenset({action.key}))
+            case do.RemoveGate():
+                del self.gates.jobs[action.job]
             case do.RegisterRevision():
+                self.gates.check_turns(self.revisions[action.revision.name], self.snapshot())
                 self._register(action.revision, half=half)
             case do.RemoveRevision():
                 self._remove(action.revision, half=half)
@@ -194,6 +213,7 @@ class World:
             created=self.now,
             has_service=False,
             published=None,
+            trusted=frozenset({None}),
         )
         self.revisions.setdefault(name, made)
         if not half:
@@ -201,7 +221,10 @@ class World:
 
     def _annotate(self, action: do.Annotate) -> None:
         """As observe reads it back."""
-        ((key, text),) = action.notes.items()
+        for key, text in action.notes.items():
+            self._note(action, key, text)
+
+    def _note(self, action: do.Annotate, key: str, text: str | None) -> None:
         moment = times.parse(text) if text and key in TIMES else None
         match key:
             case names.IDLE_SINCE_ANNOTATION:
@@ -214,8 +237,12 @@ class World:
                 self._change(action.revision, deployment_id=text)
             case names.ORPHANED_ANNOTATION:
                 self._change(action.revision, orphaned=text is not None)
+            case names.GATES_ANNOTATION:
+                found = TypeAdapter(GateRecord).validate_json(text or "")
+                self._change(action.revision, gates=found)
             case names.FAILURE_ANNOTATION:
-                self._change(action.revision, failure=None)
+                failure = TypeAdapter(Failure).validate_json(text) if text else None
+                self._change(action.revision, failure=failure)
             case _:
                 raise AssertionError(f"no story writes {key}")
 
@@ -272,13 +299,22 @@ class World:
         with contextlib.suppress(NotNowError, RestateUnavailableError):
             asyncio.run(mover.run())
 
+    def _check(self, revision: Revision) -> None:
+        assert self.revisions[revision.name].ready, "checked before there were pods"
+        if not self._refuses(revision):
+            self._change(revision, checked=True)
+
+    def _refuses(self, revision: Revision) -> bool:
+        if revision.image not in self.refused:
+            return False
+        self._change(revision, failure=Failure("RegistrationRefused", "META0006"))
+        return True
+
     def _register(self, revision: Revision, *, half: bool) -> None:
         served = self.status.get("activeRevision") == revision.name
         needed = 1 if served else max(revision.replicas, 1)
         assert revision.ready >= needed, "registered before its pods were ready"
-        if revision.image in self.refused:
-            refusal = Failure("RegistrationRefused", "META0006")
-            self._change(revision, failure=refusal)
+        if self._refuses(revision):
             return
         self._change(revision, registering=True)
         if half:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agent_operator.api import Phase
 from agent_operator.reconcile.plan import STEADY, plan
 from tests.unit.operator.build import SERVICE
+from tests.unit.operator.story_gates import ROLLOUTS
 from tests.unit.operator.story_world import EXTRA, IMAGES, SPEC, Turn, World
 
 DRAINS: list[dict[str, Any]] = [
@@ -55,6 +56,31 @@ class Story(RuleBasedStateMachine):
     @rule(suspended=st.integers(0, 5))
     def somebody_suspends_it(self, suspended: int) -> None:
         self.world.suspended = suspended == 0
+
+    @rule(rollout=st.sampled_from(ROLLOUTS))
+    def change_the_rollout(self, rollout: dict[str, Any]) -> None:
+        self.world.spec["rollout"] = {**SPEC["rollout"], **rollout}
+
+    @rule(passed=st.booleans())
+    def gates_end(self, passed: bool) -> None:
+        self.world.gates.end(passed=passed)
+
+    @precondition(lambda self: not self.world.gone)
+    @rule(image=st.sampled_from(IMAGES), rollout=st.sampled_from(ROLLOUTS), passed=st.booleans())
+    def a_candidate_is_tried(self, image: str, rollout: dict[str, Any], passed: bool) -> None:
+        """Without it, few random stories would get through a gate."""
+        self.world.image = image
+        self.change_the_rollout(rollout)
+        for _ in range(6):
+            if self.world.gone:
+                return
+            self.world.look()
+            self.pods_come_up()
+        self.gates_end(passed)
+
+    @rule()
+    def somebody_promotes(self) -> None:
+        self.world.gates.promoted = self.world.snapshot().wanted.name
 
     @rule(image=st.sampled_from(IMAGES))
     def an_image_turns_out_bad(self, image: str) -> None:
@@ -201,6 +227,9 @@ class Story(RuleBasedStateMachine):
         world.replicas = max(world.replicas, 1)
         if world.image in world.refused:
             world.image = "claims:mended"
+        # What failed is tried again with other gates only: none, here.
+        self.change_the_rollout({**world.spec["rollout"], "gates": []})
+        self.somebody_promotes()
         self.what_is_half_moved_finds_a_place()
         if world.gone:
             return
@@ -219,6 +248,7 @@ class Story(RuleBasedStateMachine):
         world = self.world
         due = plan(world.snapshot(), world.now)
         assert due.actions == ()
+        assert not world.gates.jobs
         assert due.look_again == STEADY
         active, *kept = sorted(due.status.revisions, key=lambda r: r.phase is not Phase.ACTIVE)
         assert (active.image, active.phase) == (world.image, Phase.ACTIVE)

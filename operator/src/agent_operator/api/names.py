@@ -56,6 +56,25 @@ ORPHANED_ANNOTATION: Final = f"{GROUP}/orphaned-since"
 SUSPEND_ANNOTATION: Final = f"{GROUP}/suspend"
 """On an AgentDeployment, set to ``true`` by its user: nothing is done about it."""
 
+CHECKED_ANNOTATION: Final = f"{GROUP}/checked-since"
+"""On a candidate's ReplicaSet: since when it is known to have passed the checks (RFC 3339)."""
+
+GATES_ANNOTATION: Final = f"{GROUP}/gates"
+"""On a candidate's ReplicaSet: a hash of the gates, and the results of those that have ended."""
+
+GATE_LABEL: Final = f"{GROUP}/gate"
+"""On a gate's Job and its pods: the gate's name."""
+
+CANDIDATE_LABEL: Final = f"{GROUP}/candidate"
+"""On a gate's Job and its pods: the revision that it tries. Not REVISION_LABEL, by which a
+revision's Service and ReplicaSet find their pods."""
+
+GATE_KEY_ANNOTATION: Final = f"{GROUP}/gate-key"
+"""On a candidate's pods while a gate runs: the public key of the gate's own Restate server."""
+
+PROMOTE_ANNOTATION: Final = f"{GROUP}/promote"
+"""On an AgentDeployment, written by people: the revision that may take new turns."""
+
 ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 """On a revision's ReplicaSet: the Restate it registers with."""
 

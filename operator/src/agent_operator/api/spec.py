@@ -4,12 +4,16 @@ Descriptions here are what ``kubectl explain`` shows; constraints become the CRD
 ``x-kubernetes-validations`` (CEL) what the API server refuses before the operator sees it.
 """
 
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
 from agent_operator.api import durations
+from agent_operator.api.base import ApiModel, ObjectName
+from agent_operator.api.base import Rule as _Rule
+from agent_operator.api.base import list_by as _list_by
+from agent_operator.api.base import rules as _rules
+from agent_operator.api.gates import Gate
 from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
 from agent_operator.api.providers import SPEC_RULES as MODEL_RULES
 from agent_operator.api.providers import Provider
@@ -23,31 +27,7 @@ ADDRESS_PATTERN: Final = (
 """Address of a server: no user, password, query or fragment, since it is shown to people."""
 
 
-class _Rule(NamedTuple):
-    """A CEL rule, and what the API server answers where it does not hold."""
-
-    rule: str
-    message: str
-
-
-def _rules(*rules: _Rule) -> dict[str, Any]:
-    return {"x-kubernetes-validations": [rule._asdict() for rule in rules]}
-
-
-def _list_by(*keys: str) -> dict[str, Any]:
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
-
-
-class ApiModel(BaseModel):
-    """A type of the API: camelCase outside, snake_case inside, immutable."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
-    )
-
-
 Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
-ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class LocalObjectReference(ApiModel):
@@ -267,6 +247,21 @@ class Rollout(ApiModel):
         " earlier revision. With Ignore, pods find it whenever they start. The operator must be"
         " allowed to read them (the chart's operator.reads).",
         examples=["NewRevision"],
+    )
+    strategy: Literal["Automatic", "Manual"] = Field(
+        "Automatic",
+        description="Whether a new revision takes new turns as soon as it has passed its checks and"
+        " gates, or waits until the annotation durableagents.dev/promote names it.",
+        examples=["Manual"],
+    )
+    gates: list[Gate] | None = Field(
+        None,
+        description="What a new revision must pass, in this order, before it takes any turn. A"
+        " failed gate makes it Failed; the active one serves on. A change of gates makes no new"
+        " revision, and lets a failed one be tried again.",
+        max_length=10,
+        json_schema_extra=_list_by("name"),
+        examples=[[{"name": "smoke", "smoke": {"message": "Weather in Paris?"}}]],
     )
 
 

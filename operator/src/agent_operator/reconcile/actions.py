@@ -60,6 +60,39 @@ class Annotate:
 
 
 @dataclass(frozen=True)
+class CheckRevision:
+    """Check a candidate by a dry run, before its gates or its promotion."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class StartGate:
+    """Make the Job of one of a candidate's gates."""
+
+    revision: Revision
+    gate: str
+
+
+@dataclass(frozen=True)
+class TrustGate:
+    """Let a candidate's pods take requests of a gate's own Restate server, by its public key.
+
+    ``None``: no more.
+    """
+
+    revision: Revision
+    key: str | None
+
+
+@dataclass(frozen=True)
+class RemoveGate:
+    """Delete the Job of a gate that is over."""
+
+    job: str
+
+
+@dataclass(frozen=True)
 class RegisterRevision:
     """Register with Restate, which gives the revision all new turns of its services."""
 
@@ -123,6 +156,10 @@ Action = (
     | PublishUnready
     | ScaleRevision
     | Annotate
+    | CheckRevision
+    | StartGate
+    | TrustGate
+    | RemoveGate
     | RegisterRevision
     | ResumeInvocations
     | EndInvocations
@@ -137,7 +174,7 @@ def revision_of(action: Action) -> str | None:
     match action:
         case CreateRevision():
             return action.wanted.name
-        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment():
+        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment() | RemoveGate():
             return None
     return action.revision.name
 
@@ -146,6 +183,8 @@ def subject(action: Action) -> tuple[str, str]:
     """What an action is and about what: the same for its next attempt, whatever its details."""
     if isinstance(action, ForgetDeployment):
         return type(action).__name__, action.deployment_id
+    if isinstance(action, RemoveGate):
+        return type(action).__name__, action.job
     return type(action).__name__, revision_of(action) or ""
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder
 from agent_operator.reconcile.errors import NotNowError
+from agent_operator.reconcile.gate_runs import GateRuns
 from agent_operator.reconcile.ghosts import may_forget
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import may_remove
@@ -30,6 +31,7 @@ from agent_operator.restate.client import RegistrationRefusedError
 from agent_operator.restate.invocations import Invocations
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import RestateView
+from agent_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +43,16 @@ class Applier:
     kube: Kube
     store: Store
     restate: RestateObserver
+    settings: Settings = field(default_factory=Settings)
 
-    async def apply(self, action: do.Action, snapshot: Snapshot) -> None:
+    async def apply(  # noqa: C901 - one case for each action
+        self, action: do.Action, snapshot: Snapshot
+    ) -> None:
         """Carry out one action.
 
         Raises:
-            KubeError, RestateUnavailableError, DiscoveryError, ServiceTakenError, NotNowError: it
-                did not happen, or only in part; the next look says what is left to do.
+            KubeError, RestateUnavailableError, DiscoveryError, ServiceTakenError, NotNowError,
+            GateSetupError: it did not happen, or only in part; the next look says what is left.
         """
         agent = snapshot.agent
         match action:
@@ -63,8 +68,10 @@ class Applier:
                 await self._note(agent, action.revision, action.notes)
             case do.ResumeInvocations() | do.EndInvocations() | do.MoveInvocations():
                 await self._drive(action, snapshot)
-            case do.RegisterRevision():
-                await self._register(action.revision, snapshot)
+            case do.CheckRevision() | do.RegisterRevision():
+                await self._register(action, snapshot)
+            case do.StartGate() | do.TrustGate() | do.RemoveGate():
+                await self._gate(action, snapshot)
             case do.RemoveRevision():
                 await self._remove(action, snapshot)
             case do.ForgetDeployment():
@@ -187,10 +194,16 @@ class Applier:
         finally:
             self.restate.forget(revision.admin_url)
 
-    async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
-        registrar = Registrar(self.kube, self.restate)
+    async def _register(
+        self, action: do.CheckRevision | do.RegisterRevision, snapshot: Snapshot
+    ) -> None:
+        registrar, revision = Registrar(self.kube, self.restate), action.revision
         try:
             await registrar.check(revision, snapshot)
+            if isinstance(action, do.CheckRevision):
+                checked = {names.CHECKED_ANNOTATION: times.rfc3339(datetime.now(UTC))}
+                await self._note(snapshot.agent, revision, checked)
+                return
             if not revision.registering:
                 now = times.rfc3339(datetime.now(UTC))
                 note = {names.REGISTERING_ANNOTATION: now}
@@ -199,6 +212,13 @@ class Applier:
         except RegistrationRefusedError as error:
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
+
+    async def _gate(
+        self, action: do.StartGate | do.TrustGate | do.RemoveGate, snapshot: Snapshot
+    ) -> None:
+        note = await GateRuns(self.kube, self.store, self.settings).run(action, snapshot)
+        if note:
+            await self._note(snapshot.agent, note.revision, note.notes)
 
     async def _remove(self, action: do.RemoveRevision, snapshot: Snapshot) -> None:
         revision = action.revision

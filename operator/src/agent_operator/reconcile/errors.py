@@ -7,3 +7,11 @@ class NotNowError(Exception):
 
 class ServiceTakenError(Exception):
     """Another AgentDeployment serves one of the services; it may be deleted one day."""
+
+
+class GateSetupError(Exception):
+    """A gate can't begin. ``final``: not before its spec changes."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final

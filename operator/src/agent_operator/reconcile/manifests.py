@@ -8,8 +8,9 @@ while turns still need them (docs/decisions/0007).
 from collections.abc import Sequence
 
 from agent_operator.api import AgentDeployment, names, providers
-from agent_operator.api.spec import ApiModel, Model
-from agent_operator.reconcile import pod_template
+from agent_operator.api.base import ApiModel
+from agent_operator.api.spec import Model
+from agent_operator.reconcile import pod_template, trust
 from agent_operator.reconcile.pod_template import Manifest, ShortForms
 from agent_operator.reconcile.revisions import Wanted
 
@@ -31,8 +32,8 @@ def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
         "spec": {
             "replicas": revision.replicas,
             "selector": {"matchLabels": _selector(revision.name)},
-            "template": pod_template.render(
-                agent.spec.template, _short_forms(agent, revision), labels
+            "template": trust.offered(
+                pod_template.render(agent.spec.template, _short_forms(agent, revision), labels)
             ),
         },
     }

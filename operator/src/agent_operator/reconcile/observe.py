@@ -9,11 +9,12 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from agent_operator.api import AgentDeployment, names, times
-from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
+from agent_operator.kube.client import JOBS, PODS, REPLICA_SETS, SERVICES, Body
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import config_changes, move_record, trouble
+from agent_operator.reconcile import config_changes, gate_jobs, move_record, trouble
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.contents import Contents
+from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
@@ -26,6 +27,7 @@ MOVING: Final = 0.9
 STEADY: Final = 10.0
 
 _FAILURE: Final = TypeAdapter(Failure)
+_GATES: Final = TypeAdapter(GateRecord)
 
 
 async def observe(
@@ -53,7 +55,8 @@ async def observe(
         for url in sorted(urls)
     }
     restate.sleepers.put(key, asleep)
-    return Snapshot(agent, target, revisions, restates, setback, config)
+    jobs = gate_jobs.of_jobs(store.children(JOBS, key), store.children(PODS, key))
+    return Snapshot(agent, target, revisions, restates, setback, config, jobs)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -112,6 +115,9 @@ def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revisi
         trouble=trouble.of_revision(body, own_pods),
         waits_for=trouble.waits_for(body, own_pods),
         spec_hash=notes.get(names.SPEC_HASH_ANNOTATION),
+        checked=names.CHECKED_ANNOTATION in notes,
+        gates=_gates(notes.get(names.GATES_ANNOTATION)),
+        trusted=gate_jobs.trusted_by(own_pods),
     )
 
 
@@ -135,3 +141,7 @@ def _time(text: str | None) -> datetime | None:
 
 def _failure(text: str | None) -> Failure | None:
     return _FAILURE.validate_json(text) if text else None
+
+
+def _gates(text: str | None) -> GateRecord | None:
+    return _GATES.validate_json(text) if text else None

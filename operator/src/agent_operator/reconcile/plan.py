@@ -10,6 +10,7 @@ from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import (
     config_changes,
     deadlines,
+    gates,
     history,
     limits,
     moves,
@@ -72,7 +73,11 @@ def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) 
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return [do.AddFinalizer()]
     target = next((s for s in standings if s.revision is snapshot.target), None)
-    actions = [*orphaning.adopt(standings), *_record(standings)]
+    actions = [
+        *orphaning.adopt(standings),
+        *_record(standings),
+        *gates.housekeeping(snapshot),
+    ]
     if not limits.waits(snapshot, standings):
         actions += _pursue(snapshot, target, now)
     kept = history.kept(snapshot, standings)
@@ -116,7 +121,10 @@ def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[
     if revision.replicas != snapshot.wanted.replicas:
         actions.append(do.ScaleRevision(revision, snapshot.wanted.replicas))
     elif _may_register(snapshot, target):
-        actions.append(do.RegisterRevision(revision))
+        before = gates.before_turns(snapshot, revision)
+        actions += [do.RegisterRevision(revision)] if before is None else before
+        if before is not None and revision.waking:
+            actions += _resume(target)
     elif revision.waking:
         actions += _resume(target)
     return actions
@@ -241,12 +249,12 @@ def _restore(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do.Actio
 def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
+    actions = gates.housekeeping(snapshot)
     if orphaning.wanted(snapshot):
         half_moved = moves.due(snapshot, standings, now)
-        return [*half_moved, *orphaning.let_go(snapshot, standings, now)]
+        return [*actions, *half_moved, *orphaning.let_go(snapshot, standings, now)]
     if not standings:
-        return _let_go(snapshot)
-    actions: list[do.Action] = []
+        return actions or _let_go(snapshot)
     for standing in standings:
         if may_remove(standing, target_active=False, deleting=True):
             deployment_id = standing.deployment.id if standing.deployment else None

@@ -15,16 +15,18 @@ from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import orphans, setbacks
 from agent_operator.reconcile.actions import (
     Action,
+    CheckRevision,
     CreateRevision,
     RegisterRevision,
     RemoveFinalizer,
     ResumeInvocations,
+    StartGate,
     revision_of,
     subject,
 )
 from agent_operator.reconcile.apply import Applier
 from agent_operator.reconcile.contents import Contents
-from agent_operator.reconcile.errors import NotNowError, ServiceTakenError
+from agent_operator.reconcile.errors import GateSetupError, NotNowError, ServiceTakenError
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
@@ -49,7 +51,10 @@ FAILURES: Final = (
     DiscoveryError,
     ServiceTakenError,
     NotNowError,
+    GateSetupError,
 )
+# What a candidate needs to get on: why they don't work is shown.
+STEPS: Final = (CreateRevision, CheckRevision, StartGate, RegisterRevision)
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Reconciler:
     _memories: dict[Key, _Memory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._applier = Applier(self.kube, self.store, self.restate)
+        self._applier = Applier(self.kube, self.store, self.restate, self.settings)
         self._shower = Shower(self.kube, self.store)
         self._contents = Contents(self.kube)
 
@@ -133,7 +138,7 @@ class Reconciler:
                 failed = True
             else:
                 memory.held_up.pop(subject(action), None)
-                if isinstance(action, CreateRevision | RegisterRevision):
+                if isinstance(action, STEPS):
                     memory.setback = None
                 done += 1
         # A setback shows in the next look's status, so there must be one.
@@ -149,7 +154,7 @@ class Reconciler:
         pauses = RESUME_SECONDS if isinstance(action, ResumeInvocations) else RETRY_SECONDS
         pause = pauses[min(attempts, len(pauses)) - 1]
         memory.held_up[subject(action)] = _HeldUp(attempts, time.monotonic() + pause)
-        if isinstance(action, CreateRevision | RegisterRevision):
+        if isinstance(action, STEPS):
             memory.setback = setbacks.of(action, error)
             if memory.setback.final:
                 memory.held_up[subject(action)] = _HeldUp(attempts, math.inf)

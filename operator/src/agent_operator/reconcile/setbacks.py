@@ -4,7 +4,7 @@ from typing import Final
 
 from agent_operator.kube.errors import KubeError
 from agent_operator.reconcile.actions import Action, CreateRevision
-from agent_operator.reconcile.errors import NotNowError, ServiceTakenError
+from agent_operator.reconcile.errors import GateSetupError, NotNowError, ServiceTakenError
 from agent_operator.reconcile.snapshot import Setback
 from agent_operator.restate.client import DiscoveryError, RestateUnavailableError
 
@@ -31,6 +31,8 @@ def _reason(error: Exception) -> str:
             return "RestateUnreachable"
         case ServiceTakenError():
             return "ServiceTaken"
+        case GateSetupError():
+            return "GateCantRun"
         case NotNowError():
             return "NotNow"
     return "KubernetesRefused"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent_operator.api import AgentDeployment
+from agent_operator.reconcile.gate_facts import GateJob, GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.restate.view import RestateView, Unreachable
@@ -40,6 +41,7 @@ class Revision:
     ``published``: its Service leads to pods that aren't Ready, too.
     ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
     AgentDeployment that made it went without it.
+    ``trusted`` are the gates' keys that its pods trust (``None``: no key).
     """
 
     name: str
@@ -63,6 +65,9 @@ class Revision:
     trouble: Failure | None = None
     waits_for: str | None = None
     spec_hash: str | None = None
+    checked: bool = False
+    gates: GateRecord | None = None
+    trusted: frozenset[str | None] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Snapshot:
     restates: Mapping[str, RestateView | Unreachable] = field(default_factory=dict)
     setback: Setback | None = None
     config: Config | None = None
+    jobs: tuple[GateJob, ...] = ()
 
     @property
     def target(self) -> Revision | None:

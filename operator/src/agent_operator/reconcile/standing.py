@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from agent_operator.api import Phase, names
+from agent_operator.reconcile import gates
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
 
@@ -54,7 +55,7 @@ def failure_of(snapshot: Snapshot, revision: Revision) -> Failure | None:
     allowed = snapshot.agent.spec.rollout.breaking_changes == "Allow"
     if revision.failure and revision.failure.reason == BREAKING_CHANGES and allowed:
         return None
-    return revision.failure
+    return None if gates.outdated(snapshot, revision) else revision.failure
 
 
 def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
@@ -160,6 +161,8 @@ def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure |
     deadline = timedelta(seconds=snapshot.agent.spec.rollout.progress_deadline_seconds)
     # Once registered it was active: coming back to it is no first start, and has no deadline.
     if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:
+        return None
+    if gates.holds(snapshot, revision):
         return None
     detail = revision.trouble or snapshot.setback or (snapshot.config and snapshot.config.trouble)
     words = detail.message if detail else revision.waits_for

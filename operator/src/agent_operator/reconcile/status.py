@@ -18,6 +18,7 @@ from agent_operator.api import (
 from agent_operator.api.times import rfc3339
 from agent_operator.reconcile import (
     config_changes,
+    gates,
     history,
     limits,
     manifests,
@@ -138,6 +139,7 @@ def _revision(standing: Standing, snapshot: Snapshot, *, kept: bool) -> Revision
         invocations=standing.load.counts if standing.load else None,
         oldest=standing.load.oldest if standing.load and _drains(standing, snapshot) else None,
         created=rfc3339(revision.created),
+        gates=gates.status(snapshot, revision),
         reason=reason,
         message=message,
     )
@@ -242,6 +244,9 @@ def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
         return _condition(
             PROGRESSING, "True", setback.reason, f"{revision.name}: {setback.message}"
         )
+    if waits := gates.explain(snapshot, revision):
+        truth: Truth = "False" if waits[0] == gates.WAITS_FOR_PROMOTION else "True"
+        return _condition(PROGRESSING, truth, *waits)
     return _condition(
         PROGRESSING, "True", "Registering", f"registering {revision.name} with Restate"
     )

@@ -24,6 +24,11 @@ def of_revision(replica_set: Body, pods: Sequence[Body]) -> Failure | None:
     for condition in (replica_set.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return Failure("PodsRefused", f"pods can't be made: {condition.get('message', '')}")
+    return of_pods(pods)
+
+
+def of_pods(pods: Sequence[Body]) -> Failure | None:
+    """The first thing that keeps pods from being ready."""
     for pod in sorted(pods, key=lambda p: str(p["metadata"]["name"])):
         if "deletionTimestamp" not in pod["metadata"] and (found := _of_pod(pod)):
             return found
