@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from agent_operator.api.spec import ApiModel
+from agent_operator.api.base import ApiModel
 
 
 class Phase(StrEnum):

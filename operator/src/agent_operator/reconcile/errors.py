@@ -7,3 +7,7 @@ class NotNowError(Exception):
 
 class ServiceTakenError(Exception):
     """Another AgentDeployment serves one of the services; it may be deleted one day."""
+
+
+class NameTakenError(NotNowError):
+    """A name is in use by an object that isn't ours, which is left alone."""
