@@ -21,7 +21,8 @@ from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.mover import Mover
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.revisions import wanted
-from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
+from agent_operator.reconcile.scaling import digest
+from agent_operator.reconcile.snapshot import Failure, Front, Revision, Snapshot
 from agent_operator.restate.client import UNANSWERED, RestateUnavailableError
 from agent_operator.restate.invocations import Invocation, Invocations
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
@@ -37,6 +38,7 @@ TIMES: Final = (
     names.IDLE_SINCE_ANNOTATION,
     names.QUIET_SINCE_ANNOTATION,
     names.DRAINING_SINCE_ANNOTATION,
+    names.UNTOUCHED_SINCE_ANNOTATION,
 )
 SPEC: Final[dict[str, Any]] = {"rollout": {"breakingChanges": "Allow"}}
 
@@ -99,6 +101,8 @@ class World:
     ended: list[Turn] = field(default_factory=list)
     status: dict[str, object] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
+    front: Front = field(default_factory=Front)
+    serving: set[str] = field(default_factory=set)
 
     def snapshot(self) -> Snapshot:
         finalizers = (names.FINALIZER,) if self.finalizer else ()
@@ -122,6 +126,7 @@ class World:
             tuple(self.revisions.values()),
             {URL: restate},
             jobs=tuple(self.gates.jobs.values()),
+            front=self.front,
         )
 
     def view(self) -> RestateView:
@@ -163,10 +168,11 @@ class World:
                 self._create(action, half=half)
             case do.RestoreService():
                 self._change(action.revision, has_service=True, published=True)
-            case do.PublishUnready():
-                self._change(action.revision, published=action.early)
             case do.ScaleRevision():
                 self._scale(action.revision, action.replicas)
+            case do.LetSleep():
+                assert action.revision.name in self.serving, "one that takes no turns let sleep"
+                self._scale(action.revision, 0)
             case do.Annotate():
                 self._annotate(action)
             case do.ResumeInvocations():
@@ -190,6 +196,30 @@ class World:
                 self._remove(action.revision, half=half)
             case do.ForgetDeployment():
                 self._forget(action)
+            case _:
+                self._tend(action, half=half)
+
+    def _tend(self, action: do.Tending, *, half: bool) -> None:
+        match action:
+            case do.PublishUnready():
+                self._change(action.revision, published=action.early)
+            case do.LabelPods():
+                pods = dict(self.revisions[action.revision.name].pod_roles)
+                labelled = dict.fromkeys(action.pods[: 1 if half else None], action.role)
+                self._change(action.revision, pod_roles=tuple((pods | labelled).items()))
+            case do.PointService():
+                assert action.revision.name in self.serving, "it leads to what takes no turns"
+                self.front = Front(action.revision.name, action.port)
+            case do.SetAutoscaler(autoscaler=wish):
+                assert wish is None or action.revision.name in self.serving
+                self._change(action.revision, autoscaled=digest(wish) if wish else None)
+            case do.SetBudget():
+                self._change(action.revision, budget=action.present)
+
+    def now_serving(self) -> set[str]:
+        """The revisions that new turns of any service go to."""
+        routed = self.routes.values()
+        return {r.name for r in self.revisions.values() if f"dp_{r.image}" in routed}
 
     def _let_go(self) -> None:
         if self.spec.get("deletionPolicy") == "Orphan":
@@ -214,6 +244,8 @@ class World:
             has_service=False,
             published=None,
             trusted=frozenset({None}),
+            role="candidate",
+            budget=False,
         )
         self.revisions.setdefault(name, made)
         if not half:
@@ -221,28 +253,32 @@ class World:
 
     def _annotate(self, action: do.Annotate) -> None:
         """As observe reads it back."""
+        if action.role:
+            self._change(action.revision, role=action.role)
         for key, text in action.notes.items():
-            self._note(action, key, text)
+            self._note(action.revision, key, text)
 
-    def _note(self, action: do.Annotate, key: str, text: str | None) -> None:
+    def _note(self, revision: Revision, key: str, text: str | None) -> None:
         moment = times.parse(text) if text and key in TIMES else None
         match key:
             case names.IDLE_SINCE_ANNOTATION:
-                self._change(action.revision, idle_since=moment)
+                self._change(revision, idle_since=moment)
             case names.QUIET_SINCE_ANNOTATION:
-                self._change(action.revision, quiet_since=moment)
+                self._change(revision, quiet_since=moment)
             case names.DRAINING_SINCE_ANNOTATION:
-                self._change(action.revision, draining_since=moment)
+                self._change(revision, draining_since=moment)
+            case names.UNTOUCHED_SINCE_ANNOTATION:
+                self._change(revision, untouched_since=moment)
             case names.DEPLOYMENT_ID_ANNOTATION:
-                self._change(action.revision, deployment_id=text)
+                self._change(revision, deployment_id=text)
             case names.ORPHANED_ANNOTATION:
-                self._change(action.revision, orphaned=text is not None)
+                self._change(revision, orphaned=text is not None)
             case names.GATES_ANNOTATION:
                 found = TypeAdapter(GateRecord).validate_json(text or "")
-                self._change(action.revision, gates=found)
+                self._change(revision, gates=found)
             case names.FAILURE_ANNOTATION:
                 failure = TypeAdapter(Failure).validate_json(text) if text else None
-                self._change(action.revision, failure=failure)
+                self._change(revision, failure=failure)
             case _:
                 raise AssertionError(f"no story writes {key}")
 
@@ -253,9 +289,21 @@ class World:
         by_the_user = self.replicas == 0 and revision.image == self.image
         allowed = by_the_user or not self.awake_at(revision)
         assert replicas or allowed, "the pods of a turn at work were taken"
+        now = self.revisions[revision.name]
+        if now.autoscaled and now.replicas:
+            scaling = self.spec.get("scaling") or {}
+            fought = replicas and scaling.get("autoscaler") and self.replicas
+            assert not fought, "fought with the autoscaler"
+            assert replicas or revision.name in self.serving, "it may bring the pods back"
         waking = replicas > 0 and revision.replicas == 0
-        ready = min(revision.ready, replicas)
-        self._change(revision, replicas=replicas, ready=ready, waking=waking, quiet_since=None)
+        self._change(
+            revision,
+            replicas=replicas,
+            ready=min(revision.ready, replicas),
+            waking=waking,
+            quiet_since=None,
+            untouched_since=None,
+        )
 
     def _resume(self, action: do.ResumeInvocations, *, half: bool) -> None:
         assert action.revision.ready, "resumed before there were pods"
@@ -347,7 +395,7 @@ class World:
 
     def look(self, *, killed_after: int | None = None, half: bool = False) -> Plan:
         """One look of an operator that remembers nothing, and may die in the course of it."""
-        due = plan(self.snapshot(), self.now)
+        due, self.serving = plan(self.snapshot(), self.now), self.now_serving()
         assert due.look_again >= timedelta(milliseconds=100), "a hot loop"
         assert not (self.suspended and due.actions), "hands off"
         for number, action in enumerate(due.actions):

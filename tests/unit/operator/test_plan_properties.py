@@ -19,6 +19,12 @@ from tests.unit.operator.build import SERVICE
 from tests.unit.operator.story_gates import ROLLOUTS
 from tests.unit.operator.story_world import EXTRA, IMAGES, SPEC, Turn, World
 
+SCALING: list[dict[str, Any] | None] = [
+    None,
+    {"idle": {"after": "20s"}},
+    {"autoscaler": {"minReplicas": 2, "maxReplicas": 5}},
+    {"autoscaler": {"maxReplicas": 3}, "idle": {"after": "20s"}},
+]
 DRAINS: list[dict[str, Any]] = [
     {},
     {"delay": "0s"},
@@ -94,7 +100,24 @@ class Story(RuleBasedStateMachine):
     def pods_come_up(self) -> None:
         for name, revision in self.world.revisions.items():
             if revision.image not in self.world.bad_images:
-                self.world.revisions[name] = replace(revision, ready=revision.replicas)
+                has = dict(revision.pod_roles)
+                pods = [f"{name}-{number}" for number in range(revision.replicas)]
+                self.world.revisions[name] = replace(
+                    revision,
+                    ready=revision.replicas,
+                    pod_roles=tuple((pod, has.get(pod, revision.role or "")) for pod in pods),
+                )
+
+    @rule(scaling=st.sampled_from(SCALING))
+    def change_the_scaling(self, scaling: dict[str, Any] | None) -> None:
+        self.world.spec["scaling"] = scaling
+
+    @rule(replicas=st.integers(1, 5))
+    def the_autoscaler_acts(self, replicas: int) -> None:
+        for name, revision in self.world.revisions.items():
+            if revision.autoscaled and revision.replicas:
+                ready = min(revision.ready, replicas)
+                self.world.revisions[name] = replace(revision, replicas=replicas, ready=ready)
 
     @precondition(lambda self: self.world.routes)
     @rule(data=st.data(), at_once=st.booleans(), workflow=st.booleans())
@@ -242,7 +265,23 @@ class Story(RuleBasedStateMachine):
             world.turns.clear()
             world.now += timedelta(seconds=11)
         assert not world.deleting
+        self.a_sleeping_agent_rests()
         self.all_is_settled()
+
+    def a_sleeping_agent_rests(self) -> None:
+        """One that may sleep does, and is done with; then all pods are wanted again."""
+        world = self.world
+        if (world.spec.get("scaling") or {}).get("idle"):
+            for seconds in (0, 31, 0):
+                world.now += timedelta(seconds=seconds)
+                world.look()
+            due = plan(world.snapshot(), world.now)
+            assert due.actions == ()
+            assert due.status.replicas == 0
+        world.spec["scaling"] = None
+        for _ in range(3):
+            world.look()
+            self.pods_come_up()
 
     def all_is_settled(self) -> None:
         world = self.world
@@ -254,6 +293,15 @@ class Story(RuleBasedStateMachine):
         assert (active.image, active.phase) == (world.image, Phase.ACTIVE)
         assert len(kept) <= world.spec.get("revisionHistoryLimit", 0)
         assert {(r.phase, r.pods.desired) for r in kept} <= {(Phase.DRAINED, 0)}
+        serving = next(r for r in world.revisions.values() if r.image == world.image)
+        assert (serving.replicas, serving.ready) == (world.replicas, world.replicas)
+        assert (serving.role, {role for _, role in serving.pod_roles}) == ("active", {"active"})
+        assert (serving.autoscaled, serving.budget, serving.published) == (
+            None,
+            world.replicas > 1,
+            False,
+        )
+        assert world.front.revision == serving.name
         # And a status that is steady is not written again, however much time passes.
         later = plan(world.snapshot(), world.now + timedelta(days=1))
         assert later.status.dump() == due.status.dump() == world.status

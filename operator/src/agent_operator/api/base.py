@@ -5,6 +5,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from agent_operator.api import durations
+
 
 class Rule(NamedTuple):
     """A CEL rule, and what the API server answers where it does not hold."""
@@ -32,3 +34,5 @@ class ApiModel(BaseModel):
 
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
+Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]

@@ -26,6 +26,12 @@ AGENT_LABEL: Final = f"{GROUP}/agent"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 """On everything that belongs to one revision: the revision's name."""
 
+ROLE_LABEL: Final = f"{GROUP}/role"
+"""On a revision's pods: what they are for (candidate, active, draining)."""
+
+AUTOSCALER_ANNOTATION: Final = f"{GROUP}/autoscaler"
+"""On a HorizontalPodAutoscaler: which wish it was made from."""
+
 FAILURE_ANNOTATION: Final = f"{GROUP}/failure"
 """On a revision's ReplicaSet: why Restate will not have it, as JSON with reason and message."""
 
@@ -41,6 +47,10 @@ DRAINING_SINCE_ANNOTATION: Final = f"{GROUP}/draining-since"
 
 QUIET_SINCE_ANNOTATION: Final = f"{GROUP}/quiet-since"
 """On a draining revision's ReplicaSet: since when all that needs it sleeps (RFC 3339)."""
+
+UNTOUCHED_SINCE_ANNOTATION: Final = f"{GROUP}/untouched-since"
+"""On an active revision's ReplicaSet, with scaling.idle: since when nobody has talked to it, or a
+little before (RFC 3339)."""
 
 WAKING_ANNOTATION: Final = f"{GROUP}/waking-since"
 """On a revision's ReplicaSet: its pods come back, and its invocations are to go on when they are

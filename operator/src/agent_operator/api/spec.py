@@ -4,12 +4,11 @@ Descriptions here are what ``kubectl explain`` shows; constraints become the CRD
 ``x-kubernetes-validations`` (CEL) what the API server refuses before the operator sees it.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from agent_operator.api import durations
-from agent_operator.api.base import ApiModel, ObjectName
+from agent_operator.api.base import ApiModel, Duration, ObjectName, Quantity
 from agent_operator.api.base import Rule as _Rule
 from agent_operator.api.base import list_by as _list_by
 from agent_operator.api.base import rules as _rules
@@ -17,6 +16,7 @@ from agent_operator.api.gates import Gate
 from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
 from agent_operator.api.providers import SPEC_RULES as MODEL_RULES
 from agent_operator.api.providers import Provider
+from agent_operator.api.scaling import Scaling
 from agent_operator.api.template import SPEC_RULES as TEMPLATE_RULES
 from agent_operator.api.template import PodTemplate
 
@@ -25,9 +25,6 @@ ADDRESS_PATTERN: Final = (
     r"(/[A-Za-z0-9._~/-]*)?$"
 )
 """Address of a server: no user, password, query or fragment, since it is shown to people."""
-
-
-Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
 
 
 class LocalObjectReference(ApiModel):
@@ -163,12 +160,6 @@ class EnvFrom(ApiModel):
     config_map_ref: OptionalReference | None = Field(
         None, description="A ConfigMap.", examples=[{"name": "shop", "optional": True}]
     )
-
-
-Quantity = Annotated[
-    int | str,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
-]
 
 
 class Resources(ApiModel):
@@ -364,10 +355,17 @@ class AgentDeploymentSpec(ApiModel):
     )
     replicas: int = Field(
         1,
-        description="Pods of the revision that takes new turns. A change makes no new revision.",
+        description="Pods of the revision that takes new turns. A change makes no new revision."
+        " With scaling.autoscaler it only counts whether it is 0: then there are none.",
         ge=0,
         le=1000,
         examples=[2],
+    )
+    scaling: Scaling | None = Field(
+        None,
+        description="An autoscaler, and whether the agent holds pods while nobody talks to it."
+        " A change makes no new revision.",
+        examples=[{"idle": {"after": "1h"}}],
     )
     port: int = Field(
         9080,

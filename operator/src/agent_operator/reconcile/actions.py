@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent_operator.api import names, times
+from agent_operator.api.scaling import Autoscaler
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Revision
@@ -53,10 +54,61 @@ class ScaleRevision:
 
 @dataclass(frozen=True)
 class Annotate:
-    """Keep something on record at a revision's ReplicaSet; ``None`` takes a note away."""
+    """Keep something on record at a revision's ReplicaSet; ``None`` takes a note away.
+
+    With a ``role``, new pods are labelled with it.
+    """
 
     revision: Revision
     notes: Mapping[str, str | None]
+    role: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelPods:
+    """Label pods that live with their revision's role."""
+
+    revision: Revision
+    pods: tuple[str, ...]
+    role: str
+
+
+@dataclass(frozen=True)
+class PointService:
+    """Let the Service named like the agent lead to a revision's pods."""
+
+    revision: Revision
+    port: int
+    exists: bool
+
+
+@dataclass(frozen=True)
+class SetAutoscaler:
+    """Let a revision have this autoscaler, or none."""
+
+    revision: Revision
+    autoscaler: Autoscaler | None
+
+
+@dataclass(frozen=True)
+class SetBudget:
+    """Let a revision have a disruption budget, or none."""
+
+    revision: Revision
+    present: bool
+
+
+@dataclass(frozen=True)
+class LetSleep:
+    """Look once more, then take the pods of an active revision that nobody talks to."""
+
+    revision: Revision
+    deployment_id: str
+    since: datetime
+
+
+Tending = PublishUnready | LabelPods | PointService | SetAutoscaler | SetBudget
+"""What goes along with the main actions."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +205,8 @@ Action = (
     | RemoveFinalizer
     | CreateRevision
     | RestoreService
-    | PublishUnready
+    | Tending
+    | LetSleep
     | ScaleRevision
     | Annotate
     | CheckRevision
@@ -196,6 +249,11 @@ def mark_idle(revision: Revision, since: datetime | None) -> Annotate:
 def mark_quiet(revision: Revision, since: datetime | None) -> Annotate:
     """Since when all that needs the revision sleeps; ``None``: it doesn't."""
     return Annotate(revision, {names.QUIET_SINCE_ANNOTATION: _text(since)})
+
+
+def mark_untouched(revision: Revision, since: datetime | None) -> Annotate:
+    """Since when nobody has talked to an active revision; ``None``: nobody wants to know."""
+    return Annotate(revision, {names.UNTOUCHED_SINCE_ANNOTATION: _text(since)})
 
 
 def mark_draining(revision: Revision, since: datetime | None) -> Annotate:

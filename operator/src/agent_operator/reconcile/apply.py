@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from agent_operator.api import AgentDeployment, names, times
@@ -18,7 +18,7 @@ from agent_operator.kube.client import (
 )
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder
+from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder, roles
 from agent_operator.reconcile.errors import NotNowError
 from agent_operator.reconcile.gate_runs import GateRuns
 from agent_operator.reconcile.ghosts import may_forget
@@ -27,6 +27,7 @@ from agent_operator.reconcile.plan import may_remove
 from agent_operator.reconcile.registration import Registrar
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.reconcile.standing import judge_all
+from agent_operator.reconcile.tending import Tender
 from agent_operator.restate.client import RegistrationRefusedError
 from agent_operator.restate.invocations import Invocations
 from agent_operator.restate.observer import RestateObserver
@@ -60,12 +61,12 @@ class Applier:
                 await self._set_finalizer(agent, present=isinstance(action, do.AddFinalizer))
             case do.CreateRevision():
                 await self._create(action, agent)
-            case do.RestoreService() | do.PublishUnready():
-                await self._tend(action, agent)
-            case do.ScaleRevision():
+            case do.RestoreService():
+                await self._apply_service(agent, action.revision.name, action.revision.uri)
+            case do.ScaleRevision() | do.LetSleep():
                 await self._scale(action, agent)
             case do.Annotate():
-                await self._note(agent, action.revision, action.notes)
+                await self._note(agent, action.revision, action.notes, action.role)
             case do.ResumeInvocations() | do.EndInvocations() | do.MoveInvocations():
                 await self._drive(action, snapshot)
             case do.CheckRevision() | do.RegisterRevision():
@@ -76,6 +77,8 @@ class Applier:
                 await self._remove(action, snapshot)
             case do.ForgetDeployment():
                 await self._forget(action, snapshot)
+            case _:
+                await Tender(self.kube, self.store).tend(action, agent)
 
     async def _set_finalizer(self, agent: AgentDeployment, *, present: bool) -> None:
         if not present:
@@ -126,26 +129,36 @@ class Applier:
         manifest = manifests.service(agent, name, urlsplit(uri).port or agent.spec.port)
         self.store.put(SERVICES, await self.kube.apply(SERVICES, manifest))
 
-    async def _tend(
-        self, action: do.RestoreService | do.PublishUnready, agent: AgentDeployment
-    ) -> None:
-        if isinstance(action, do.RestoreService):
-            await self._apply_service(agent, action.revision.name, action.revision.uri)
-            return
-        patch = {"spec": {"publishNotReadyAddresses": action.early}}
-        await self._patch(SERVICES, agent, action.revision.name, patch)
-
-    async def _scale(self, action: do.ScaleRevision, agent: AgentDeployment) -> None:
+    async def _scale(self, action: do.ScaleRevision | do.LetSleep, agent: AgentDeployment) -> None:
+        if isinstance(action, do.LetSleep):
+            if moved := await self._touched(action):
+                await self._note(agent, action.revision, moved.notes)
+                return
+            action = do.ScaleRevision(action.revision, 0)
         waking = action.replicas > 0 and action.revision.replicas == 0
         now = times.rfc3339(datetime.now(UTC))
         notes = {
             names.QUIET_SINCE_ANNOTATION: None,
+            names.UNTOUCHED_SINCE_ANNOTATION: None,
             names.WAKING_ANNOTATION: now if waking else None,
         }
         patch = {"metadata": {"annotations": notes}, "spec": {"replicas": action.replicas}}
         await self._patch(REPLICA_SETS, agent, action.revision.name, patch)
         if waking or not action.replicas:
             log.info("%s %s", "waking" if waking else "scaled to zero:", action.revision.name)
+
+    async def _touched(self, action: do.LetSleep) -> do.Annotate | None:
+        """The last look before an active revision's pods go: was there a turn after all?"""
+        url, deployment_id = action.revision.admin_url, action.deployment_id
+        view = await self.restate.fresh_view(url)
+        if view.load(deployment_id).calls:
+            self.restate.forget(url)
+            raise NotNowError(f"{action.revision.name} is at work")
+        last = await self.restate.client(url).last_turn(deployment_id)
+        # The note has whole seconds.
+        if last and last >= action.since + timedelta(seconds=1):
+            return do.mark_untouched(action.revision, last)
+        return None
 
     async def _drive(
         self,
@@ -208,7 +221,13 @@ class Applier:
                 now = times.rfc3339(datetime.now(UTC))
                 note = {names.REGISTERING_ANNOTATION: now}
                 await self._note(snapshot.agent, revision, note)
-            await registrar.register(revision, snapshot)
+            deployment = await registrar.register(revision, snapshot)
+            # In one request, what the next look would find missing. Nobody has talked to it yet.
+            notes = {
+                names.DEPLOYMENT_ID_ANNOTATION: deployment.id,
+                names.UNTOUCHED_SINCE_ANNOTATION: None,
+            }
+            await self._note(snapshot.agent, revision, notes, roles.ACTIVE)
         except RegistrationRefusedError as error:
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
@@ -258,9 +277,15 @@ class Applier:
         log.info("deregistered %s, whose revision is gone", action.deployment_id)
 
     async def _note(
-        self, agent: AgentDeployment, revision: Revision, notes: Mapping[str, str | None]
+        self,
+        agent: AgentDeployment,
+        revision: Revision,
+        notes: Mapping[str, str | None],
+        role: str | None = None,
     ) -> None:
         patch: Body = {"metadata": {"annotations": dict(notes)}}
+        if role:
+            patch["spec"] = {"template": {"metadata": {"labels": {names.ROLE_LABEL: role}}}}
         await self._patch(REPLICA_SETS, agent, revision.name, patch)
 
     async def _patch(

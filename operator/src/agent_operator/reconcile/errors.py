@@ -15,3 +15,7 @@ class GateSetupError(Exception):
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
         self.final = final
+
+
+class NameTakenError(NotNowError):
+    """A name is in use by an object that isn't ours, which is left alone."""

@@ -6,7 +6,14 @@ from typing import Final, Literal
 
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
 from agent_operator.reconcile.gates import WAITS_FOR_PROMOTION
-from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE, STUCK
+from agent_operator.reconcile.status import (
+    DRAINING,
+    PROGRESSING,
+    READY,
+    RESTATE_REACHABLE,
+    SERVICE_NAME_TAKEN,
+    STUCK,
+)
 
 WAITING_REASONS: Final = frozenset({"MaxRevisions", "Suspended"})
 SPEC_REASONS: Final = frozenset({"TemplateRefused", "ConfigMissing", "ConfigUnreadable"})
@@ -27,6 +34,7 @@ def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list
         *_revisions(before, after),
         *_restate(before, after),
         *_stuck(before, after),
+        *_front(before, after),
         *_deletion(before, after),
         *_promotion(before, after),
         *_held(before, after),
@@ -90,6 +98,12 @@ def _restate(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Ite
 def _stuck(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
     old, new = _condition(before, STUCK), _condition(after, STUCK)
     if new and new.status == "True" and (not old or old.status != "True"):
+        yield Event("Warning", new.reason, new.message)
+
+
+def _front(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old, new = _condition(before, READY), _condition(after, READY)
+    if new and new.reason == SERVICE_NAME_TAKEN and (not old or old.reason != new.reason):
         yield Event("Warning", new.reason, new.message)
 
 

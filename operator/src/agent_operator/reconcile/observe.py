@@ -3,13 +3,22 @@
 I/O only towards Restate, and for what Secrets and ConfigMaps say where an agent asked for that.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from agent_operator.api import AgentDeployment, names, times
-from agent_operator.kube.client import JOBS, PODS, REPLICA_SETS, SERVICES, Body
+from agent_operator.kube.client import (
+    AUTOSCALERS,
+    BUDGETS,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Body,
+)
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import config_changes, gate_jobs, move_record, trouble
 from agent_operator.reconcile.asleep import only_asleep
@@ -17,7 +26,7 @@ from agent_operator.reconcile.contents import Contents
 from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted
-from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
+from agent_operator.reconcile.snapshot import Failure, Front, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import RestateView, Unreachable
 from agent_operator.settings import Settings
@@ -48,15 +57,17 @@ async def observe(
     config = await contents.look(agent)
     target = config_changes.target(agent, settings, config, revisions)
     urls = {target.admin_url, *(r.admin_url for r in revisions)}
-    max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     asleep = _asleep(agent, target, revisions)
+    steady = _looks_settled(agent, target, revisions) and not asleep
+    max_age = STEADY if steady else MOVING
     restates: dict[str, RestateView | Unreachable] = {
         url: await restate.view(url, max_age, asleep=asleep.get(url, frozenset()))
         for url in sorted(urls)
     }
     restate.sleepers.put(key, asleep)
     jobs = gate_jobs.of_jobs(store.children(JOBS, key), store.children(PODS, key))
-    return Snapshot(agent, target, revisions, restates, setback, config, jobs)
+    front = _front(agent, store)
+    return Snapshot(agent, target, revisions, restates, setback, config, jobs, front)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -80,8 +91,19 @@ def _asleep(
 def _revisions(store: Store, key: Key) -> tuple[Revision, ...]:
     services = {body["metadata"]["name"]: body for body in store.children(SERVICES, key)}
     pods = store.children(PODS, key)
+    autoscaled = {
+        body["metadata"]["name"]: str(
+            (body["metadata"].get("annotations") or {}).get(names.AUTOSCALER_ANNOTATION, "")
+        )
+        for body in store.children(AUTOSCALERS, key)
+    }
+    budgets = {body["metadata"]["name"] for body in store.children(BUDGETS, key)}
     found = [
-        _revision(body, services, pods)
+        replace(
+            _revision(body, services, pods),
+            autoscaled=autoscaled.get(body["metadata"]["name"]),
+            budget=body["metadata"]["name"] in budgets,
+        )
         for body in store.children(REPLICA_SETS, key)
         if "deletionTimestamp" not in body["metadata"]
     ]
@@ -112,6 +134,9 @@ def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revisi
         waking=names.WAKING_ANNOTATION in notes,
         orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
+        untouched_since=_time(notes.get(names.UNTOUCHED_SINCE_ANNOTATION)),
+        role=_label(spec["template"], names.ROLE_LABEL),
+        pod_roles=_pod_roles(own_pods),
         trouble=trouble.of_revision(body, own_pods),
         waits_for=trouble.waits_for(body, own_pods),
         spec_hash=notes.get(names.SPEC_HASH_ANNOTATION),
@@ -123,6 +148,21 @@ def _revision(body: Body, services: dict[str, Body], pods: list[Body]) -> Revisi
 
 def _published(service: Body | None) -> bool | None:
     return bool(service["spec"].get("publishNotReadyAddresses")) if service else None
+
+
+def _pod_roles(pods: list[Body]) -> tuple[tuple[str, str], ...]:
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return tuple((p["metadata"]["name"], _label(p, names.ROLE_LABEL) or "") for p in living)
+
+
+def _front(agent: AgentDeployment, store: Store) -> Front:
+    metadata = agent.metadata
+    for body in store.children(SERVICES, (metadata.namespace, metadata.name)):
+        if body["metadata"]["name"] == metadata.name:
+            selector = body["spec"].get("selector") or {}
+            port = next((port["port"] for port in body["spec"]["ports"]), None)
+            return Front(str(selector.get(names.REVISION_LABEL, "")), port)
+    return Front()
 
 
 def _label(body: Body, label: str) -> str | None:

@@ -44,7 +44,7 @@ class Registrar:
             await self._check_owner(service, view, snapshot)
         _check_compatibility(offered, view, snapshot, revision)
 
-    async def register(self, revision: Revision, snapshot: Snapshot) -> None:
+    async def register(self, revision: Revision, snapshot: Snapshot) -> Deployment:
         """Give a checked revision the new turns of its services. Raises as ``check``."""
         view = self._view(revision, snapshot)
         metadata = {names.OWNER_KEY: full_name(snapshot), names.REVISION_LABEL: revision.name}
@@ -58,6 +58,7 @@ class Registrar:
         finally:
             self.restate.forget(revision.admin_url)
         log.info("registered %s as %s", revision.name, deployment.id)
+        return deployment
 
     async def deregister(
         self, url: str, deployment_id: str, may_go: Callable[[RestateView], bool]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent_operator.api import AgentDeployment, AgentDeploymentSpec
+from agent_operator.api.scaling import Autoscaler
 from agent_operator.settings import Settings
 
 # Changes of these make no new revision: they say how revisions are run, not what runs.
@@ -18,6 +19,7 @@ _NOT_PART: Final = frozenset(
         "restate",
         "revision_history_limit",
         "max_revisions",
+        "scaling",
     }
 )
 _HASH_LENGTH: Final = 10
@@ -46,11 +48,22 @@ def wanted(agent: AgentDeployment, settings: Settings, config: str | None = None
     return Wanted(
         name=name,
         image=agent.spec.image,
-        replicas=agent.spec.replicas,
+        replicas=replicas_of(agent.spec),
         admin_url=admin_url,
         uri=f"http://{host}:{agent.spec.port}",
         spec_hash=None if config is None else revision_hash(agent.spec, admin_url),
     )
+
+
+def replicas_of(spec: AgentDeploymentSpec) -> int:
+    """The pods that a spec asks for, or the fewest that its autoscaler may have."""
+    autoscaler = autoscaler_of(spec)
+    return autoscaler.min_replicas if autoscaler else spec.replicas
+
+
+def autoscaler_of(spec: AgentDeploymentSpec) -> Autoscaler | None:
+    """What says how many pods there are; nothing does where there are to be none."""
+    return spec.scaling.autoscaler if spec.scaling and spec.replicas else None
 
 
 def admin_url_of(spec: AgentDeploymentSpec, settings: Settings) -> str:

@@ -38,7 +38,10 @@ class Revision:
     ``trouble`` says why its pods don't start, if they don't, and ``waits_for`` what they wait for.
     ``deployment_id`` is what Restate gave it at its last registration; ``registering`` whether a
     registration was ever begun.
-    ``published``: its Service leads to pods that aren't Ready, too.
+    ``published``: its Service leads to pods that aren't Ready, too. ``role`` is what new pods are
+    labelled with, ``pod_roles`` what those that live are; ``autoscaled`` tells which autoscaler it
+    has, ``budget`` whether it has a disruption budget; of an active one ``untouched_since`` notes
+    since when nobody has talked to it.
     ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
     AgentDeployment that made it went without it.
     ``trusted`` are the gates' keys that its pods trust (``None``: no key).
@@ -68,6 +71,23 @@ class Revision:
     checked: bool = False
     gates: GateRecord | None = None
     trusted: frozenset[str | None] = frozenset()
+    role: str | None = None
+    pod_roles: tuple[tuple[str, str], ...] = ()
+    autoscaled: str | None = None
+    budget: bool | None = None
+    untouched_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Service named like the agent: where it leads, if there is one.
+
+    ``taken``: there is one, but not the agent's.
+    """
+
+    revision: str | None = None
+    port: int | None = None
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +106,8 @@ class Setback:
 class Snapshot:
     """The agent, the revision it wants, those it has, and each Restate that one of them uses.
 
-    ``setback`` is from the operator's memory: losing it loses a message until the next try.
+    ``setback``, and whether ``front`` is taken, are from the operator's memory: losing them loses
+    a message until the next try.
     """
 
     agent: AgentDeployment
@@ -96,6 +117,7 @@ class Snapshot:
     setback: Setback | None = None
     config: Config | None = None
     jobs: tuple[GateJob, ...] = ()
+    front: Front | None = None
 
     @property
     def target(self) -> Revision | None:

@@ -24,9 +24,14 @@ def _nobody(_: Key) -> None:
 
 @dataclass
 class Sleepers:
-    """Who sleeps where. ``attempted`` asks a Restate at which deployments something was tried."""
+    """Who sleeps where.
+
+    ``attempted`` asks a Restate at which deployments something was tried; ``outdated`` is told
+    where a look made before says too little; ``woken`` who is called.
+    """
 
     attempted: Attempted
+    outdated: Callable[[str], None]
     woken: Callable[[Key], None] = _nobody
     _asleep: dict[str, dict[Key, frozenset[str]]] = field(default_factory=dict)
     _called: dict[str, frozenset[str] | None] = field(default_factory=dict)
@@ -71,6 +76,9 @@ class Sleepers:
         with contextlib.suppress(RestateUnavailableError, KeyError, TypeError):
             called = await self.attempted(url)
         self._called[url] = called
-        for key, ids in list(self._asleep.get(url, {}).items()):
-            if called is not None and ids & called:
-                self.woken(key)
+        asleep = self._asleep.get(url, {})
+        woken = [key for key, ids in asleep.items() if called and ids & called]
+        if woken:
+            self.outdated(url)
+        for key in woken:
+            self.woken(key)
