@@ -107,6 +107,7 @@ def test_a_full_spec_is_taken_with_its_defaults(kubectl: kube.Kubectl) -> None:
     assert taken["spec"]["rollout"] == {
         "progressDeadlineSeconds": 600,
         "breakingChanges": "Refuse",
+        "onConfigChange": "Ignore",
     }
 
 
