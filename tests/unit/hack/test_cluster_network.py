@@ -24,7 +24,7 @@ def test_neighbouring_seeds_give_other_blocks() -> None:
     assert not pick_block(7, []).overlaps(pick_block(8, []))
 
 
-@settings(deadline=None)
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(min_value=0, max_value=2**32), st.integers(min_value=8, max_value=32))
 def test_a_block_never_overlaps_with_what_is_taken(seed: int, prefix: int) -> None:
     first = pick_block(seed, [])

@@ -15,14 +15,14 @@ from pydantic import TypeAdapter
 
 from agent_operator.api import names, times
 from agent_operator.reconcile import actions as do
+from agent_operator.reconcile import config_changes
 from agent_operator.reconcile.errors import NotNowError
 from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.mover import Mover
 from agent_operator.reconcile.plan import Plan, plan
-from agent_operator.reconcile.revisions import wanted
 from agent_operator.reconcile.scaling import digest
-from agent_operator.reconcile.snapshot import Failure, Front, Revision, Snapshot
+from agent_operator.reconcile.snapshot import Config, Failure, Front, Revision, Snapshot
 from agent_operator.restate.client import UNANSWERED, RestateUnavailableError
 from agent_operator.restate.invocations import Invocation, Invocations
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
@@ -41,6 +41,10 @@ TIMES: Final = (
     names.UNTOUCHED_SINCE_ANNOTATION,
 )
 SPEC: Final[dict[str, Any]] = {"rollout": {"breakingChanges": "Allow"}}
+# What Secrets and ConfigMaps say: all that pods need, less than that, or what nobody may read.
+READ: Final = Config("d1")
+MISSING: Final = Config("d1", Failure("ConfigMissing", "it is gone"))
+UNREADABLE: Final = Config("", Failure("ConfigUnreadable", "it may not be read"))
 
 _numbers = count()
 
@@ -96,6 +100,7 @@ class World:
     refused: set[str] = field(default_factory=set)
     revisions: dict[str, Revision] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
+    config: Config = READ
     routes: dict[str, str] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     ended: list[Turn] = field(default_factory=list)
@@ -120,11 +125,14 @@ class World:
         restate: RestateView | Unreachable = self.view()
         if self.away:
             restate = Unreachable(URL, "away")
+        revisions = tuple(self.revisions.values())
+        target = config_changes.target(owner, SETTINGS, self.config, revisions)
         return Snapshot(
             owner,
-            wanted(owner, SETTINGS),
-            tuple(self.revisions.values()),
+            target,
+            revisions,
             {URL: restate},
+            config=self.config,
             jobs=tuple(self.gates.jobs.values()),
             front=self.front,
         )
@@ -232,6 +240,7 @@ class World:
         self.gone = True
 
     def _create(self, action: do.CreateRevision, *, half: bool) -> None:
+        assert self.config.digest, "made from what nobody could read"
         name, limit = action.wanted.name, self.spec.get("maxRevisions")
         if limit and name not in self.revisions:
             holders = [r for r in self.revisions.values() if r.replicas or self.needed(r)]
@@ -246,6 +255,9 @@ class World:
             trusted=frozenset({None}),
             role="candidate",
             budget=False,
+            name=name,
+            uri=action.wanted.uri,
+            spec_hash=action.wanted.spec_hash,
         )
         self.revisions.setdefault(name, made)
         if not half:
@@ -368,7 +380,7 @@ class World:
         if half:
             return
         deployment = registered(revision.image, services_of(revision.image))
-        self.deployments[deployment.id] = deployment
+        self.deployments[deployment.id] = replace(deployment, uri=revision.uri)
         self.routes |= dict.fromkeys(deployment.services, deployment.id)
 
     def _remove(self, revision: Revision, *, half: bool) -> None:

@@ -14,10 +14,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent_operator.api import Phase
-from agent_operator.reconcile.plan import STEADY, plan
+from agent_operator.reconcile.config_changes import LOOK
+from agent_operator.reconcile.plan import plan
+from agent_operator.reconcile.snapshot import Config
 from tests.unit.operator.build import SERVICE
 from tests.unit.operator.story_gates import ROLLOUTS
-from tests.unit.operator.story_world import EXTRA, IMAGES, SPEC, Turn, World
+from tests.unit.operator.story_world import (
+    EXTRA,
+    IMAGES,
+    MISSING,
+    READ,
+    SPEC,
+    UNREADABLE,
+    Turn,
+    World,
+)
 
 SCALING: list[dict[str, Any] | None] = [
     None,
@@ -87,6 +98,10 @@ class Story(RuleBasedStateMachine):
     @rule()
     def somebody_promotes(self) -> None:
         self.world.gates.promoted = self.world.snapshot().wanted.name
+
+    @rule(config=st.sampled_from([READ, READ, MISSING, UNREADABLE]))
+    def secrets_come_and_go(self, config: Config) -> None:
+        self.world.config = config
 
     @rule(image=st.sampled_from(IMAGES))
     def an_image_turns_out_bad(self, image: str) -> None:
@@ -247,7 +262,7 @@ class Story(RuleBasedStateMachine):
         if world.gone:
             return
         world.away, world.bad_images, world.suspended = False, set(), False
-        world.replicas = max(world.replicas, 1)
+        world.replicas, world.config = max(world.replicas, 1), READ
         if world.image in world.refused:
             world.image = "claims:mended"
         # What failed is tried again with other gates only: none, here.
@@ -288,7 +303,7 @@ class Story(RuleBasedStateMachine):
         due = plan(world.snapshot(), world.now)
         assert due.actions == ()
         assert not world.gates.jobs
-        assert due.look_again == STEADY
+        assert due.look_again == LOOK, "nothing but what Secrets say can change"
         active, *kept = sorted(due.status.revisions, key=lambda r: r.phase is not Phase.ACTIVE)
         assert (active.image, active.phase) == (world.image, Phase.ACTIVE)
         assert len(kept) <= world.spec.get("revisionHistoryLimit", 0)
