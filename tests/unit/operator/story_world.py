@@ -243,7 +243,10 @@ class World:
         assert self.config.digest, "made from what nobody could read"
         name, limit = action.wanted.name, self.spec.get("maxRevisions")
         if limit and name not in self.revisions:
-            holders = [r for r in self.revisions.values() if r.replicas or self.needed(r)]
+            active = self.routes.get(SERVICE)
+            holders = [
+                r for r in self.revisions.values() if f"dp_{r.image}" == active or self.needed(r)
+            ]
             assert len(holders) < limit, "more revisions than are allowed"
         made = fresh(
             action.wanted.image,

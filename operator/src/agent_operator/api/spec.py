@@ -430,8 +430,8 @@ class AgentDeploymentSpec(ApiModel):
     )
     max_revisions: int | None = Field(
         None,
-        description="How many revisions may have pods or unfinished invocations at a time, the"
-        " active and the new one included. A rollout that would exceed it waits until one is"
+        description="How many revisions may take turns or have unfinished invocations at a time,"
+        " the active and the new one included. A rollout that would exceed it waits until one is"
         " drained; going back to a revision that exists never waits. No limit unless given.",
         ge=2,
         le=1000,

@@ -203,8 +203,11 @@ def _end(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Actio
     if way is None or way == "move" or deployment is None or load is None or not load.counts.total:
         return _rest(snapshot, standing, now)
     end = do.EndInvocations(standing.revision, deployment.id, way)
-    # What is cancelled needs a pod to end its turn in.
-    return [end, *_rest(snapshot, standing, now)] if way == "cancel" else [end]
+    if way == "kill":
+        return [end]
+    # What is cancelled needs a pod to end its turn in: not one that goes since it slept till now.
+    rest = _rest(snapshot, standing, now)
+    return [end, *(a for a in rest if not isinstance(a, do.ScaleRevision) or a.replicas)]
 
 
 def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
