@@ -73,6 +73,69 @@ spec:
   drain:
     delay: 5m
 """,
+    "agent-with-template.yaml": """\
+# What the short forms have no field for: documents from a ConfigMap, prepared by an init container,
+# on nodes of one kind. For a new revision whenever they change, let the operator read Secrets (the
+# chart's operator.reads.secrets), and add `rollout: {{onConfigChange: NewRevision}}`.
+#   kubectl create configmap documents --from-literal=terms.txt='Claims up to 100 EUR ...'
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: claims
+spec:
+  image: {image}
+  args: ["agent_service.agents.claims:agent"]
+  model:
+    provider: Gemini
+    apiKeySecret: {{name: gemini, key: api-key}}
+  template:
+    spec:
+      nodeSelector: {{kubernetes.io/os: linux}}
+      initContainers:
+        - name: prepare
+          image: {image}
+          command: ["sh", "-c", "cp /documents/* /prepared/"]
+          volumeMounts:
+            - {{name: documents, mountPath: /documents}}
+            - {{name: prepared, mountPath: /prepared}}
+      containers:
+        - name: agent
+          volumeMounts:
+            - {{name: prepared, mountPath: /prepared, readOnly: true}}
+      volumes:
+        - name: documents
+          configMap: {{name: documents}}
+        - name: prepared
+          emptyDir: {{}}
+""",
+    "gates.yaml": """\
+# A new image takes no turn before it has answered a question, and reached its scores in an
+# evaluation set (the example that the image ships); then it waits until somebody lets it:
+#   kubectl annotate agd weather --overwrite durableagents.dev/promote=<revision>
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: weather
+spec:
+  image: {image}
+  args: ["agent_service.agents.weather:agent"]
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+  rollout:
+    strategy: Manual
+    gates:
+      - name: smoke
+        smoke:
+          message: What is the weather in Paris?
+          expect:
+            cel: answer.turn == 1 && answer.answer.contains('Paris')
+      - name: scores
+        evaluation:
+          path: /package/agent_service/agents/weather.evalset.json
+          thresholds:
+            tool_trajectory_avg_score: 1
+            response_match_score: 0.2
+""",
     "claims.yaml": """\
 # An agent whose turns may wait for a person's approval, for days if need be: meanwhile a new image
 # takes new turns, and the revision that the waiting turn began on stays until it has ended.

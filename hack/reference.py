@@ -150,7 +150,7 @@ def _code(value: Any) -> str:
 def _type(field: Schema) -> str:
     if field.get("x-kubernetes-int-or-string"):
         return "integer or string"
-    kind = str(field["type"])
+    kind = str(field.get("type", "any JSON"))
     if kind == "array":
         return f"list of {_type(field['items'])}s"
     inner = field.get("additionalProperties")

@@ -11,7 +11,8 @@ from tests.bench.upgrades import out_of_step
 
 COUNT = 5
 AWAKE = {"delay": "0s", "idle": "Keep"}
-ASLEEP = {"delay": "0s", "idle": "ScaleToZero", "quiet": "0s"}
+# With a delay: a turn may end before its pod is Ready, and the pod's start is to be seen too.
+ASLEEP = {"delay": "5s", "idle": "ScaleToZero", "quiet": "0s"}
 
 
 def _pods() -> Samples:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from tests.bench.figures import Figure, Samples, Wanted, table
-from tests.bench.watch import Seen, is_leaving, is_ready, is_rolled_out
+from tests.bench.scale import Scale
+from tests.bench.watch import Seen, each_of, is_gone, is_leaving, is_ready, is_rolled_out
 
 
 def seconds(*values: float) -> Samples:
@@ -59,3 +60,21 @@ def test_pods() -> None:
     assert not is_leaving(Seen(0.0, "MODIFIED", ready))
     assert is_leaving(Seen(0.0, "DELETED", ready))
     assert is_leaving(Seen(0.0, "MODIFIED", {"metadata": {"deletionTimestamp": "2026-01-01"}}))
+
+
+def test_each_of_many_is_waited_for_in_any_order_and_each_counts_once() -> None:
+    last = each_of(["a", "b"], is_gone)
+    events = [("a", "DELETED"), ("a", "DELETED"), ("b", "MODIFIED"), ("c", "DELETED")]
+    seen = [Seen(0.0, kind, {"metadata": {"name": name}}) for name, kind in events]
+    assert not any(last(event) for event in seen)
+    assert last(Seen(0.0, "DELETED", {"metadata": {"name": "b"}}))
+
+
+def test_many_objects_may_take_a_fifth_longer_than_deployments() -> None:
+    found = Scale(200)
+    for name, value in vars(found).items():
+        if isinstance(value, Samples):
+            value.add({"total": 12.1, "plain": 10.0, "memory": 150.0}.get(name, 1.0))
+    figures = {figure.name: figure for figure in found.figures()}
+    assert figures["200 objects created on a stub node -> all serve"].reached is False
+    assert figures["200 objects: memory of the operator"].reached is True

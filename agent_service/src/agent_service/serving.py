@@ -43,10 +43,9 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
     Raises:
         ConfigurationError: no agent, two of one name, or a model without credentials.
     """
-    import restate
-
     from agent_service.durable.agents import models_of
     from agent_service.durable.objects import agent_object
+    from agent_service.trust import trusting
 
     if not agents:
         raise ConfigurationError("no agent to serve: name at least one")
@@ -58,7 +57,7 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
         models = sorted({_check_model(model) for model in models_of(agent)})
         logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
     services = [agent_object(agent, settings) for agent in agents]
-    return restate.app(services, identity_keys=list(settings.identity_keys) or None)
+    return trusting(services, settings)
 
 
 def server_config(settings: Settings) -> Config:
@@ -76,7 +75,7 @@ def server_config(settings: Settings) -> Config:
     return config
 
 
-def _with_lifespan(app: Any) -> Any:
+def with_lifespan(app: Any) -> Any:
     """Answers the server's start and stop events, which the SDK's app takes for an error."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -119,7 +118,7 @@ async def _serve(app: Any, settings: Settings, started: float) -> None:
     }
     logger.info("serving", extra={"fields": fields})
     await hypercorn_serve(
-        _with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
+        with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
     )
     logger.info("stopped")
 

@@ -10,6 +10,8 @@ from agent_service.errors import ConfigurationError
 
 # google-genai refuses to start without some key, and the scripted server asks for none.
 PLACEHOLDER_KEY = "scripted"
+# Where the operator shows a candidate the key of a gate's own Restate.
+GATE_KEY_FILE = "/etc/durable-agents/gate-key"
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 
 
@@ -35,6 +37,8 @@ class Settings:
             (AGENT_GRACEFUL_TIMEOUT).
         journal_retention: seconds for which Restate shows the steps of finished turns
             (AGENT_JOURNAL_RETENTION).
+        gate_key_file: a file with one more public key, that counts as long as it is there and only
+            if others are given (AGENT_GATE_KEY_FILE): the operator's gates try a candidate so.
     """
 
     port: int = 9080
@@ -46,6 +50,7 @@ class Settings:
     max_model_calls: int = 500
     graceful_timeout: float = 25.0
     journal_retention: float = 86_400.0
+    gate_key_file: str = GATE_KEY_FILE
 
     def __post_init__(self) -> None:
         if self.abort_timeout <= self.model_timeout:
@@ -72,6 +77,7 @@ class Settings:
             model_timeout=_number(source, "AGENT_MODEL_TIMEOUT", cls.model_timeout),
             max_model_calls=int(_number(source, "AGENT_MAX_MODEL_CALLS", cls.max_model_calls)),
             graceful_timeout=_number(source, "AGENT_GRACEFUL_TIMEOUT", cls.graceful_timeout),
+            gate_key_file=source.get("AGENT_GATE_KEY_FILE", cls.gate_key_file),
             journal_retention=_number(source, "AGENT_JOURNAL_RETENTION", cls.journal_retention),
         )
 

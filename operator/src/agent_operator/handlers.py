@@ -7,6 +7,7 @@ import kopf
 
 from agent_operator.api import names
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, CHILDREN_RESOURCES, Resource
+from agent_operator.kube.no_storage import NoDiffs, NoProgress
 from agent_operator.kube.store import OURS, Key, Store, key_of
 
 
@@ -65,6 +66,8 @@ def settings() -> kopf.OperatorSettings:
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.peering.standalone = True
+    chosen.persistence.diffbase_storage = NoDiffs()
+    chosen.persistence.progress_storage = NoProgress()
     chosen.scanning.disabled = True
     # An hour, since each watch opened anew is a request. The API server tells each about once a
     # minute that it is there (bookmarks): one that is silent for longer is broken.

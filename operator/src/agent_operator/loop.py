@@ -18,7 +18,8 @@ from agent_operator.kube.store import Key
 
 log = logging.getLogger(__name__)
 
-CONCURRENT: Final = 16
+# Most of a look is waiting: for the API server, and up to seconds for a discovery.
+CONCURRENT: Final = 64
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 JITTER: Final = 0.1

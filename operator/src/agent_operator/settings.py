@@ -33,6 +33,8 @@ class Settings:
     ``identity`` is this replica's among those that share the Lease ``lease_name``; without a
     ``lease_namespace`` there is no Lease, and this is the only replica. ``lease_seconds`` is how
     long others wait for one that vanished; the longer, the fewer renewals.
+
+    ``gate_image`` (the operator's own) runs smoke gates, with a server of ``gate_restate_image``.
     """
 
     restate: Server = field(default_factory=lambda: Server(DEFAULT_ADMIN_URL))
@@ -47,6 +49,8 @@ class Settings:
     lease_name: str = "durable-agents-operator"
     lease_seconds: int = SHORTEST_LEASE_SECONDS
     resync_seconds: float = 1800.0
+    gate_image: str = ""
+    gate_restate_image: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -73,6 +77,8 @@ class Settings:
             lease_namespace=env.get("POD_NAMESPACE", ""),
             lease_name=env.get("LEASE_NAME") or cls.lease_name,
             lease_seconds=_lease_seconds(env.get("LEASE_SECONDS") or str(cls.lease_seconds)),
+            gate_image=env.get("GATE_IMAGE", ""),
+            gate_restate_image=env.get("GATE_RESTATE_IMAGE", ""),
         )
 
 

@@ -224,12 +224,24 @@ def test_the_operator_may_do_no_more_than_it_does() -> None:
     }
     assert rules["", "events"] == {"create"}
     assert ("events.k8s.io", "events") not in rules
+    # A gate's Job is made and removed, and pods are told whose requests to take.
+    assert rules["batch", "jobs"] == {"get", "list", "watch", "create", "delete"}
+    assert rules["", "pods"] == {"get", "list", "watch", "patch"}
     assert rules["durableagents.dev", "agentdeployments/status"] == {"patch"}
     leases = find(objects(), "Role", "demo-operator-lease")["rules"]
     assert [(rule.get("resourceNames"), rule["verbs"]) for rule in leases] == [
         (["demo-operator"], ["get", "update"]),
         (None, ["create"]),
     ]
+
+
+def test_gates_run_on_the_images_of_the_release() -> None:
+    images = {"operator": {"image": {"tag": "7"}}, "restate": {"image": {"tag": "8"}}}
+    (container,) = find(objects(images), "Deployment", "demo-operator")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert env(container)["GATE_IMAGE"] == container["image"] == "durable-agents/operator:7"
+    assert env(container)["GATE_RESTATE_IMAGE"] == "restatedev/restate:8"
 
 
 def test_replicas_of_the_operator_share_a_lease() -> None:
@@ -272,6 +284,16 @@ def test_agents_become_agent_deployments() -> None:
     keyed = find(manifests_, "AgentDeployment", "keyed")["spec"]
     assert keyed["image"] == "mine:1"
     assert "env" not in keyed, "an agent with a key keeps its real model"
+
+
+def test_an_address_in_a_template_is_not_given_twice() -> None:
+    address = {"name": "GOOGLE_GEMINI_BASE_URL", "value": "http://mine:8080"}
+    template = {"spec": {"containers": [{"name": "agent", "env": [address]}]}}
+    agents = {"weather": {**WEATHER["weather"], "template": template}}
+    manifests_ = objects({"agents": agents, "scriptedModel": {"enabled": True}})
+    spec = find(manifests_, "AgentDeployment", "weather")["spec"]
+    assert spec["template"] == template
+    assert "env" not in spec
 
 
 def test_extra_objects_come_along() -> None:

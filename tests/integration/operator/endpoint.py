@@ -1,7 +1,7 @@
 """A small Restate endpoint, made to measure: which services, how they wait or fail."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -62,7 +62,9 @@ def plain(name: str) -> restate.Service:
 
 @asynccontextmanager
 async def serving(
-    *services: restate.VirtualObject | restate.Service, port: int = 0
+    *services: restate.VirtualObject | restate.Service,
+    port: int = 0,
+    keys: Sequence[str] = (),
 ) -> AsyncIterator[str]:
     """Serve them, on a free port unless one is given; the value is the endpoint's address."""
     port = port or free_ports(1)[0]
@@ -71,7 +73,7 @@ async def serving(
     config.errorlog = None
     config.graceful_timeout = 0.2
     stop = asyncio.Event()
-    app = restate.app(services)
+    app = restate.app(services, identity_keys=list(keys))
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
         await _listening(port)

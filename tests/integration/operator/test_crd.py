@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from agent_operator.api import AgentDeployment
+from agent_operator.reconcile import companions
 from tests.support import kube
 
 pytestmark = pytest.mark.integration
@@ -32,7 +34,32 @@ TOKEN = {"name": "restate", "key": "token"}
 HIDDEN = {"name": "x-key", "valueFrom": {"secretKeyRef": TOKEN}}
 FAR = "https://restate.example:9070"
 X_OPENAI = {"name": "OPENAI_API_KEY", "value": "x"}
+CPU = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+NO_VALUE = {"name": "cpu", "target": {"type": "AverageValue", "averageUtilization": 70}}
+
+
+def gated(**gate: Any) -> dict[str, Any]:
+    return {"rollout": {"gates": [{"name": "g", **gate}]}}
+
+
+def scaled_by(**metric: Any) -> dict[str, Any]:
+    return {"autoscaler": {"maxReplicas": 2, "metrics": [metric]}}
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"rollout": {"strategy": "Sometimes"}}, "spec.rollout.strategy"),
+    (gated(), "exactly one of smoke, evaluation, job"),
+    (gated(smoke={}, job={}), "exactly one of smoke, evaluation, job"),
+    (gated(smoke={}, name="Not A Name"), "gates[0].name"),
+    (gated(smoke={}, timeoutSeconds=1), "timeoutSeconds"),
+    (gated(smoke={"expect": {}}), "exactly one of json, pattern, cel"),
+    (gated(smoke={"expect": {"pattern": "a", "json": {}}}), "exactly one of json, pattern, cel"),
+    (gated(smoke={"expect": {"json": 3}}), "expect.json"),
+    (gated(evaluation={"thresholds": {"m": 1}}), "exactly one of configMap, path"),
+    (gated(evaluation={"path": "/s.json"}), "thresholds"),
+    (gated(evaluation={"path": "/s.json", "thresholds": {}}), "thresholds"),
+    (gated(job=[]), "gates[0].job"),
+    ({"rollout": {"gates": [{"name": "a", "smoke": {}}] * 2}}, "Duplicate value"),
     ({"image": None}, "spec.image"),
     ({"image": ""}, "spec.image"),
     ({"image": "claims: 1"}, "spec.image"),
@@ -70,6 +97,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {**KEY, "provider": "OpenAI"}, "env": [X_OPENAI]}, "comes from spec.model.api"),
     ({"model": {"provider": "OpenAI"}, "env": [{"name": "AGENT_MODEL_PROVIDER"}]}, "comes from"),
     ({"model": {"provider": "Acme"}}, "spec.model.provider"),
+    ({"scaling": {"autoscaler": {"minReplicas": 3, "maxReplicas": 2}}}, "no more than maxReplicas"),
+    ({"scaling": {"autoscaler": {}}}, "spec.scaling.autoscaler.maxReplicas"),
+    ({"scaling": scaled_by(type="Pods", resource=CPU)}, "need each other"),
+    ({"scaling": scaled_by(type="Resource", resource=NO_VALUE)}, "as type says"),
+    ({"scaling": {"idle": {"after": "never"}}}, "spec.scaling.idle.after"),
+    ({"scaling": {"idle": {}}}, "spec.scaling.idle.after"),
     ({"imagePullPolicy": "Sometimes"}, "spec.imagePullPolicy"),
     ({"resources": {"limits": {"memory": {"a": "b"}}}}, "spec.resources.limits"),
 ]
@@ -141,8 +174,46 @@ def test_a_full_spec_is_taken_with_its_defaults(kubectl: kube.Kubectl) -> None:
     assert taken["spec"]["rollout"] == {
         "progressDeadlineSeconds": 600,
         "breakingChanges": "Refuse",
+        "strategy": "Automatic",
         "onConfigChange": "Ignore",
     }
+
+
+def test_every_kind_of_metric_is_taken_and_an_autoscaler_takes_it(kubectl: kube.Kubectl) -> None:
+    amount = {"type": "AverageValue", "averageValue": "500m"}
+    metric = {"name": "turns", "selector": {"matchLabels": {"queue": "claims"}}}
+    described = {"apiVersion": "v1", "kind": "Service", "name": "front"}
+    value = {"type": "Value", "value": 20}
+    metrics = [
+        {"type": "Resource", "resource": CPU},
+        {"type": "ContainerResource", "containerResource": {**CPU, "container": "agent"}},
+        {"type": "Pods", "pods": {"metric": metric, "target": amount}},
+        {
+            "type": "Object",
+            "object": {"metric": metric, "target": value, "describedObject": described},
+        },
+        {"type": "External", "external": {"metric": metric, "target": value}},
+    ]
+    policy = {"type": "Percent", "value": 50, "periodSeconds": 60}
+    behavior = {
+        "scaleUp": {"selectPolicy": "Max", "policies": [policy]},
+        "scaleDown": {"stabilizationWindowSeconds": 600},
+    }
+    wish = {"maxReplicas": 5, "metrics": metrics, "behavior": behavior}
+    kubectl.apply(agent("autoscaled", scaling={"autoscaler": wish, "idle": {"after": "1h30m"}}))
+    taken = kubectl.get("agd", "autoscaled")
+    assert taken is not None
+    found = AgentDeployment.model_validate(taken)
+    assert found.spec.scaling is not None
+    assert found.spec.scaling.autoscaler is not None
+    made = {"metadata": {"name": "autoscaled-1", "namespace": kubectl.namespace, "uid": "u"}}
+    kubectl.apply(companions.autoscaler(found, made, found.spec.scaling.autoscaler))
+    scaler = kubectl.get("hpa", "autoscaled-1")
+    assert scaler is not None
+    assert [one["type"] for one in scaler["spec"]["metrics"]] == [one["type"] for one in metrics]
+    assert scaler["spec"]["minReplicas"] == 1
+    kubectl.apply(companions.budget(found, made))
+    kubectl.apply(companions.front(found, "autoscaled-1", 9080))
 
 
 def test_scale_and_short_name(kubectl: kube.Kubectl) -> None:

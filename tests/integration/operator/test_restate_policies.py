@@ -76,6 +76,7 @@ class Stage:
             made,
             deployment_id=kept.get(names.DEPLOYMENT_ID_ANNOTATION, made.deployment_id),
             closed=tuple(filter(None, closed.split(","))),
+            lost_ids=tuple(filter(None, kept.get(names.LOST_IDS_ANNOTATION, "").split(","))),
         )
 
     async def look(self, *revisions: Revision, image: str) -> Sequence[do.Action]:

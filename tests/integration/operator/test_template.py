@@ -77,6 +77,10 @@ def test_refused(
 
 
 NAME = {"fieldPath": "metadata.name"}
+APART = {
+    "topologyKey": "kubernetes.io/hostname",
+    "labelSelector": {"matchLabels": {"team": "claims"}},
+}
 PASSWORD = {"secretKeyRef": {"name": "s", "key": "k"}}
 FULL: dict[str, Any] = {
     "metadata": {"labels": {"team": "claims"}, "annotations": {"a": "b"}},
@@ -117,7 +121,7 @@ FULL: dict[str, Any] = {
         "affinity": {
             "podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
-                    {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname"}}
+                    {"weight": 1, "podAffinityTerm": APART}
                 ]
             }
         },
@@ -170,7 +174,7 @@ def test_what_is_made_of_it_is_valid_and_restricted(
     # Priority classes and service accounts are checked when the pod is made, so make one.
     for manifest in (made, pod):
         said = kubectl(
-            "create", "--dry-run=server", "--validate=strict", "-f", "-",
+            "create", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", "-",
             stdin=json.dumps(manifest),
         )  # fmt: skip
         assert "created (server dry run)" in said

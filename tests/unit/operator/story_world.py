@@ -11,14 +11,18 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from agent_operator.api import names, times
 from agent_operator.reconcile import actions as do
+from agent_operator.reconcile import config_changes
 from agent_operator.reconcile.errors import NotNowError
+from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.mover import Mover
 from agent_operator.reconcile.plan import Plan, plan
-from agent_operator.reconcile.revisions import wanted
-from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
+from agent_operator.reconcile.scaling import digest
+from agent_operator.reconcile.snapshot import Config, Failure, Front, Revision, Snapshot
 from agent_operator.restate.client import UNANSWERED, RestateUnavailableError
 from agent_operator.restate.invocations import Invocation, Invocations
 from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
@@ -33,6 +37,7 @@ from tests.unit.operator.build import (
     load,
     registered,
 )
+from tests.unit.operator.story_gates import Gates
 
 EXTRA: Final = "Extra"
 MISMATCH: Final = "RT0016"
@@ -43,8 +48,13 @@ TIMES: Final = (
     names.IDLE_SINCE_ANNOTATION,
     names.QUIET_SINCE_ANNOTATION,
     names.DRAINING_SINCE_ANNOTATION,
+    names.UNTOUCHED_SINCE_ANNOTATION,
 )
 SPEC: Final[dict[str, Any]] = {"rollout": {"breakingChanges": "Allow"}}
+# What Secrets and ConfigMaps say: all that pods need, less than that, or what nobody may read.
+READ: Final = Config("d1")
+MISSING: Final = Config("d1", Failure("ConfigMissing", "it is gone"))
+UNREADABLE: Final = Config("", Failure("ConfigUnreadable", "it may not be read"))
 
 _numbers = count()
 
@@ -100,10 +110,14 @@ class World:
     refused: set[str] = field(default_factory=set)
     revisions: dict[str, Revision] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
+    config: Config = READ
     routes: dict[str, str] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     ended: list[Turn] = field(default_factory=list)
     status: dict[str, object] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
+    front: Front = field(default_factory=Front)
+    serving: set[str] = field(default_factory=set)
 
     def snapshot(self) -> Snapshot:
         finalizers = (names.FINALIZER,) if self.finalizer else ()
@@ -117,11 +131,20 @@ class World:
         )
         if self.suspended:
             owner.metadata.annotations[names.SUSPEND_ANNOTATION] = "true"
+        owner.metadata.annotations[names.PROMOTE_ANNOTATION] = self.gates.promoted
         restate: RestateView | Unreachable = self.view()
         if self.away:
             restate = Unreachable(URL, "away")
+        revisions = tuple(self.revisions.values())
+        target = config_changes.target(owner, SETTINGS, self.config, revisions)
         return Snapshot(
-            owner, wanted(owner, SETTINGS), tuple(self.revisions.values()), {RESTATE: restate}
+            owner,
+            target,
+            revisions,
+            {RESTATE: restate},
+            config=self.config,
+            jobs=tuple(self.gates.jobs.values()),
+            front=self.front,
         )
 
     def view(self) -> RestateView:
@@ -163,10 +186,11 @@ class World:
                 self._create(action, half=half)
             case do.RestoreService():
                 self._change(action.revision, has_service=True, published=True)
-            case do.PublishUnready():
-                self._change(action.revision, published=action.early)
             case do.ScaleRevision():
                 self._scale(action.revision, action.replicas)
+            case do.LetSleep():
+                assert action.revision.name in self.serving, "one that takes no turns let sleep"
+                self._scale(action.revision, 0)
             case do.Annotate():
                 self._annotate(action)
             case do.ResumeInvocations():
@@ -175,7 +199,16 @@ class World:
                 self._end(action)
             case do.MoveInvocations():
                 self._move(action, half=half)
+            case do.CheckRevision():
+                self._check(action.revision)
+            case do.StartGate():
+                self.gates.start(action, self.snapshot())
+            case do.TrustGate():
+                self._change(action.revision, trusted=frozenset({action.key}))
+            case do.RemoveGate():
+                del self.gates.jobs[action.job]
             case do.RegisterRevision():
+                self.gates.check_turns(self.revisions[action.revision.name], self.snapshot())
                 self._register(action.revision, half=half)
             case do.RemoveRevision():
                 self._remove(action.revision, half=half)
@@ -183,6 +216,30 @@ class World:
                 self._forget(action)
             case do.RepinInvocations() | do.ReopenServices():
                 raise AssertionError("ids stay, and nobody closes services, in these stories")
+            case _:
+                self._tend(action, half=half)
+
+    def _tend(self, action: do.Tending, *, half: bool) -> None:
+        match action:
+            case do.PublishUnready():
+                self._change(action.revision, published=action.early)
+            case do.LabelPods():
+                pods = dict(self.revisions[action.revision.name].pod_roles)
+                labelled = dict.fromkeys(action.pods[: 1 if half else None], action.role)
+                self._change(action.revision, pod_roles=tuple((pods | labelled).items()))
+            case do.PointService():
+                assert action.revision.name in self.serving, "it leads to what takes no turns"
+                self.front = Front(action.revision.name, action.port)
+            case do.SetAutoscaler(autoscaler=wish):
+                assert wish is None or action.revision.name in self.serving
+                self._change(action.revision, autoscaled=digest(wish) if wish else None)
+            case do.SetBudget():
+                self._change(action.revision, budget=action.present)
+
+    def now_serving(self) -> set[str]:
+        """The revisions that new turns of any service go to."""
+        routed = self.routes.values()
+        return {r.name for r in self.revisions.values() if f"dp_{r.image}" in routed}
 
     def _let_go(self) -> None:
         if self.spec.get("deletionPolicy") == "Orphan":
@@ -195,9 +252,13 @@ class World:
         self.gone = True
 
     def _create(self, action: do.CreateRevision, *, half: bool) -> None:
+        assert self.config.digest, "made from what nobody could read"
         name, limit = action.wanted.name, self.spec.get("maxRevisions")
         if limit and name not in self.revisions:
-            holders = [r for r in self.revisions.values() if r.replicas or self.needed(r)]
+            active = self.routes.get(SERVICE)
+            holders = [
+                r for r in self.revisions.values() if f"dp_{r.image}" == active or self.needed(r)
+            ]
             assert len(holders) < limit, "more revisions than are allowed"
         made = fresh(
             action.wanted.image,
@@ -206,6 +267,12 @@ class World:
             created=self.now,
             has_service=False,
             published=None,
+            trusted=frozenset({None}),
+            role="candidate",
+            budget=False,
+            name=name,
+            uri=action.wanted.uri,
+            spec_hash=action.wanted.spec_hash,
         )
         self.revisions.setdefault(name, made)
         if not half:
@@ -213,21 +280,32 @@ class World:
 
     def _annotate(self, action: do.Annotate) -> None:
         """As observe reads it back."""
-        ((key, text),) = action.notes.items()
+        if action.role:
+            self._change(action.revision, role=action.role)
+        for key, text in action.notes.items():
+            self._note(action.revision, key, text)
+
+    def _note(self, revision: Revision, key: str, text: str | None) -> None:
         moment = times.parse(text) if text and key in TIMES else None
         match key:
             case names.IDLE_SINCE_ANNOTATION:
-                self._change(action.revision, idle_since=moment)
+                self._change(revision, idle_since=moment)
             case names.QUIET_SINCE_ANNOTATION:
-                self._change(action.revision, quiet_since=moment)
+                self._change(revision, quiet_since=moment)
             case names.DRAINING_SINCE_ANNOTATION:
-                self._change(action.revision, draining_since=moment)
+                self._change(revision, draining_since=moment)
+            case names.UNTOUCHED_SINCE_ANNOTATION:
+                self._change(revision, untouched_since=moment)
             case names.DEPLOYMENT_ID_ANNOTATION:
-                self._change(action.revision, deployment_id=text)
+                self._change(revision, deployment_id=text)
             case names.ORPHANED_ANNOTATION:
-                self._change(action.revision, orphaned=text is not None)
+                self._change(revision, orphaned=text is not None)
+            case names.GATES_ANNOTATION:
+                found = TypeAdapter(GateRecord).validate_json(text or "")
+                self._change(revision, gates=found)
             case names.FAILURE_ANNOTATION:
-                self._change(action.revision, failure=None)
+                failure = TypeAdapter(Failure).validate_json(text) if text else None
+                self._change(revision, failure=failure)
             case _:
                 raise AssertionError(f"no story writes {key}")
 
@@ -238,9 +316,21 @@ class World:
         by_the_user = self.replicas == 0 and revision.image == self.image
         allowed = by_the_user or not self.awake_at(revision)
         assert replicas or allowed, "the pods of a turn at work were taken"
+        now = self.revisions[revision.name]
+        if now.autoscaled and now.replicas:
+            scaling = self.spec.get("scaling") or {}
+            fought = replicas and scaling.get("autoscaler") and self.replicas
+            assert not fought, "fought with the autoscaler"
+            assert replicas or revision.name in self.serving, "it may bring the pods back"
         waking = replicas > 0 and revision.replicas == 0
-        ready = min(revision.ready, replicas)
-        self._change(revision, replicas=replicas, ready=ready, waking=waking, quiet_since=None)
+        self._change(
+            revision,
+            replicas=replicas,
+            ready=min(revision.ready, replicas),
+            waking=waking,
+            quiet_since=None,
+            untouched_since=None,
+        )
 
     def _resume(self, action: do.ResumeInvocations, *, half: bool) -> None:
         assert action.revision.ready, "resumed before there were pods"
@@ -284,20 +374,29 @@ class World:
         with contextlib.suppress(NotNowError, RestateUnavailableError):
             asyncio.run(mover.run())
 
+    def _check(self, revision: Revision) -> None:
+        assert self.revisions[revision.name].ready, "checked before there were pods"
+        if not self._refuses(revision):
+            self._change(revision, checked=True)
+
+    def _refuses(self, revision: Revision) -> bool:
+        # What Restate has taken before, it is made to take again.
+        if revision.image not in self.refused or revision.deployment_id:
+            return False
+        self._change(revision, failure=Failure("RegistrationRefused", "META0006"))
+        return True
+
     def _register(self, revision: Revision, *, half: bool) -> None:
         served = self.status.get("activeRevision") == revision.name
         needed = 1 if served else max(revision.replicas, 1)
         assert revision.ready >= needed, "registered before its pods were ready"
-        # What Restate has taken before, it is made to take again.
-        if revision.image in self.refused and revision.deployment_id is None:
-            refusal = Failure("RegistrationRefused", "META0006")
-            self._change(revision, failure=refusal)
+        if self._refuses(revision):
             return
         self._change(revision, registering=True)
         if half:
             return
         deployment = registered(revision.image, services_of(revision.image))
-        self.deployments[deployment.id] = deployment
+        self.deployments[deployment.id] = replace(deployment, uri=revision.uri)
         self._change(revision, deployment_id=revision.deployment_id or deployment.id)
         self.routes |= dict.fromkeys(deployment.services, deployment.id)
 
@@ -325,7 +424,7 @@ class World:
 
     def look(self, *, killed_after: int | None = None, half: bool = False) -> Plan:
         """One look of an operator that remembers nothing, and may die in the course of it."""
-        due = plan(self.snapshot(), self.now)
+        due, self.serving = plan(self.snapshot(), self.now), self.now_serving()
         assert due.look_again >= timedelta(milliseconds=100), "a hot loop"
         assert not (self.suspended and due.actions), "hands off"
         for number, action in enumerate(due.actions):

@@ -1,6 +1,7 @@
 """Contents of Secrets and ConfigMaps: which of them matter, and what becomes of a change."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -180,7 +181,7 @@ def test_what_can_not_be_read_makes_no_revision() -> None:
     assert it.status.candidate_revision is None
     progressing = next(c for c in it.status.conditions if c.type == "Progressing")
     assert (progressing.status, progressing.reason) == ("True", "ConfigUnreadable")
-    assert it.look_again <= config_changes.LOOK
+    assert it.look_again == config_changes.LOOK, "nothing else will move"
 
 
 def test_another_spec_is_not_held_back_by_what_is_missing() -> None:
@@ -202,3 +203,22 @@ def test_missing_contents_are_told_once() -> None:
     gone = plan(seen(MISSING, first, activeRevision=first.name), NOW).status
     assert [e.reason for e in between(fine, gone)] == ["ConfigMissing"]
     assert between(gone, gone) == []
+
+
+def test_a_deadline_s_failure_says_what_was_missing() -> None:
+    wish = wanted(agent(**ROLLOUT), SETTINGS, MISSING.digest)
+    late = made(MISSING.digest, created=NOW - timedelta(days=1), ready=0, deployment_id=None)
+    it = plan(seen(MISSING, late), NOW).status
+    progressing = next(c for c in it.conditions if c.type == "Progressing")
+    assert late.name == wish.name
+    assert progressing.reason == "ProgressDeadlineExceeded"
+    assert "Secret s is gone" in progressing.message
+
+
+def test_a_deadline_s_failure_says_what_the_pods_wait_for() -> None:
+    words = "pod p, container agent runs, but its startup probe does not succeed"
+    late = revision(created=NOW - timedelta(days=1), ready=0, deployment_id=None, waits_for=words)
+    it = plan(snapshot(agent(), late), NOW).status
+    progressing = next(c for c in it.conditions if c.type == "Progressing")
+    assert progressing.reason == "ProgressDeadlineExceeded"
+    assert words in progressing.message

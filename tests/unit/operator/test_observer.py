@@ -101,7 +101,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fast")
 async def test_who_is_called_is_woken_and_looked_at() -> None:
-    observer, client, clock = made()
+    observer, client, _ = made()
     woken: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     observer.sleepers.woken = woken.put_nowait
     observer.sleepers.put(("team", "one"), {RESTATE: DORMANT})
@@ -109,11 +109,11 @@ async def test_who_is_called_is_woken_and_looked_at() -> None:
     await observer.view(RESTATE, 0.9, asleep=DORMANT)
     client.tried = frozenset({"dp_1", "dp_7"})
     assert await asyncio.wait_for(woken.get(), PATIENCE) == ("team", "one")
-    clock.now = 1.0
-    await observer.view(RESTATE, 0.9, asleep=frozenset({"dp_2"}))
-    assert client.looks == 1
+    # The look of a moment ago may not have seen it yet.
     await observer.view(RESTATE, 0.9, asleep=DORMANT)
     assert client.looks == 2
+    while not woken.empty():
+        assert woken.get_nowait() == ("team", "one")
     await observer.close()
 
 

@@ -141,14 +141,38 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [],
     ),
-    "no sleep while one turn is awake": (
+    "no sleep while one turn is awake, and the mark stays: no write for each that comes and goes": (
         snapshot(
             agent(V2),
             revision(V1, quiet_since=LONG_IDLE),
             revision(V2),
             restate=view(*BOTH, loads={V1: load(suspended=9, backing_off=1)}),
         ),
-        [do.mark_quiet(revision(V1, quiet_since=LONG_IDLE), None)],
+        [],
+    ),
+    "no sleep a moment after one was awake": (
+        snapshot(
+            agent(V2),
+            revision(V1, quiet_since=LONG_IDLE),
+            revision(V2),
+            restate=replace(
+                view(*BOTH, loads={V1: load(suspended=9)}),
+                awake={"dp_claims:1": NOW - timedelta(seconds=29)},
+            ),
+        ),
+        [],
+    ),
+    "but after the quiet time since then": (
+        snapshot(
+            agent(V2),
+            revision(V1, quiet_since=LONG_IDLE),
+            revision(V2),
+            restate=replace(
+                view(*BOTH, loads={V1: load(suspended=9)}),
+                awake={"dp_claims:1": NOW - timedelta(seconds=30)},
+            ),
+        ),
+        [do.ScaleRevision(revision(V1, quiet_since=LONG_IDLE), 0)],
     ),
     "asleep, nothing is done": (
         snapshot(

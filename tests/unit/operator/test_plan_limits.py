@@ -413,3 +413,30 @@ def test_a_deletion_that_cancels_kills_after_the_deadline() -> None:
         given = snapshot(owner, old, restate=view(registered(), loads={V1: load(running=1)}))
         (ending,) = (a for a in actions(given) if isinstance(a, do.EndInvocations))
         assert ending.how == how
+
+
+def test_a_drained_revision_that_cannot_go_yet_holds_no_place() -> None:
+    """Restate lost its registrations: the old one waits for the new one, not the other way too."""
+    restate = view(registered(V2))
+    given = snapshot(agent(V3, **MAX), revision(V1), revision(V2), restate=restate)
+    assert actions(given) == [do.CreateRevision(wish(V3))]
+
+
+def test_what_is_cancelled_keeps_the_pods_that_it_ends_in() -> None:
+    """Though it slept for so long that they were about to go."""
+    old = revision(
+        V1, draining_since=NOW - timedelta(hours=1), quiet_since=NOW - timedelta(minutes=5)
+    )
+    given = snapshot(
+        agent(V2, drain={"deadline": "1m", "onDeadline": "Cancel"}),
+        old,
+        revision(V2),
+        restate=view(*BOTH, loads={V1: load(suspended=1)}),
+    )
+    assert actions(given) == [do.EndInvocations(old, "dp_claims:1", "cancel")]
+
+
+def test_the_service_of_a_revision_that_goes_is_left_alone() -> None:
+    going = replace(KEPT, published=False)
+    given = snapshot(agent(V2), going, revision(V2), restate=view(*BOTH))
+    assert actions(given) == [do.RemoveRevision(going, "dp_claims:1")]

@@ -14,10 +14,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent_operator.api import Phase
-from agent_operator.reconcile.plan import STEADY, plan
+from agent_operator.reconcile.config_changes import LOOK
+from agent_operator.reconcile.plan import plan
+from agent_operator.reconcile.snapshot import Config
 from tests.unit.operator.build import SERVICE
-from tests.unit.operator.story_world import EXTRA, IMAGES, SPEC, Turn, World
+from tests.unit.operator.story_gates import ROLLOUTS
+from tests.unit.operator.story_world import (
+    EXTRA,
+    IMAGES,
+    MISSING,
+    READ,
+    SPEC,
+    UNREADABLE,
+    Turn,
+    World,
+)
 
+SCALING: list[dict[str, Any] | None] = [
+    None,
+    {"idle": {"after": "20s"}},
+    {"autoscaler": {"minReplicas": 2, "maxReplicas": 5}},
+    {"autoscaler": {"maxReplicas": 3}, "idle": {"after": "20s"}},
+]
 DRAINS: list[dict[str, Any]] = [
     {},
     {"delay": "0s"},
@@ -56,6 +74,35 @@ class Story(RuleBasedStateMachine):
     def somebody_suspends_it(self, suspended: int) -> None:
         self.world.suspended = suspended == 0
 
+    @rule(rollout=st.sampled_from(ROLLOUTS))
+    def change_the_rollout(self, rollout: dict[str, Any]) -> None:
+        self.world.spec["rollout"] = {**SPEC["rollout"], **rollout}
+
+    @rule(passed=st.booleans())
+    def gates_end(self, passed: bool) -> None:
+        self.world.gates.end(passed=passed)
+
+    @precondition(lambda self: not self.world.gone)
+    @rule(image=st.sampled_from(IMAGES), rollout=st.sampled_from(ROLLOUTS), passed=st.booleans())
+    def a_candidate_is_tried(self, image: str, rollout: dict[str, Any], passed: bool) -> None:
+        """Without it, few random stories would get through a gate."""
+        self.world.image = image
+        self.change_the_rollout(rollout)
+        for _ in range(6):
+            if self.world.gone:
+                return
+            self.world.look()
+            self.pods_come_up()
+        self.gates_end(passed)
+
+    @rule()
+    def somebody_promotes(self) -> None:
+        self.world.gates.promoted = self.world.snapshot().wanted.name
+
+    @rule(config=st.sampled_from([READ, READ, MISSING, UNREADABLE]))
+    def secrets_come_and_go(self, config: Config) -> None:
+        self.world.config = config
+
     @rule(image=st.sampled_from(IMAGES))
     def an_image_turns_out_bad(self, image: str) -> None:
         self.world.bad_images.add(image)
@@ -68,7 +115,24 @@ class Story(RuleBasedStateMachine):
     def pods_come_up(self) -> None:
         for name, revision in self.world.revisions.items():
             if revision.image not in self.world.bad_images:
-                self.world.revisions[name] = replace(revision, ready=revision.replicas)
+                has = dict(revision.pod_roles)
+                pods = [f"{name}-{number}" for number in range(revision.replicas)]
+                self.world.revisions[name] = replace(
+                    revision,
+                    ready=revision.replicas,
+                    pod_roles=tuple((pod, has.get(pod, revision.role or "")) for pod in pods),
+                )
+
+    @rule(scaling=st.sampled_from(SCALING))
+    def change_the_scaling(self, scaling: dict[str, Any] | None) -> None:
+        self.world.spec["scaling"] = scaling
+
+    @rule(replicas=st.integers(1, 5))
+    def the_autoscaler_acts(self, replicas: int) -> None:
+        for name, revision in self.world.revisions.items():
+            if revision.autoscaled and revision.replicas:
+                ready = min(revision.ready, replicas)
+                self.world.revisions[name] = replace(revision, replicas=replicas, ready=ready)
 
     @precondition(lambda self: self.world.routes)
     @rule(data=st.data(), at_once=st.booleans(), workflow=st.booleans())
@@ -198,9 +262,12 @@ class Story(RuleBasedStateMachine):
         if world.gone:
             return
         world.away, world.bad_images, world.suspended = False, set(), False
-        world.replicas = max(world.replicas, 1)
+        world.replicas, world.config = max(world.replicas, 1), READ
         if world.image in world.refused:
             world.image = "claims:mended"
+        # What failed is tried again with other gates only: none, here.
+        self.change_the_rollout({**world.spec["rollout"], "gates": []})
+        self.somebody_promotes()
         self.what_is_half_moved_finds_a_place()
         if world.gone:
             return
@@ -213,17 +280,43 @@ class Story(RuleBasedStateMachine):
             world.turns.clear()
             world.now += timedelta(seconds=11)
         assert not world.deleting
+        self.a_sleeping_agent_rests()
         self.all_is_settled()
+
+    def a_sleeping_agent_rests(self) -> None:
+        """One that may sleep does, and is done with; then all pods are wanted again."""
+        world = self.world
+        if (world.spec.get("scaling") or {}).get("idle"):
+            for seconds in (0, 31, 0):
+                world.now += timedelta(seconds=seconds)
+                world.look()
+            due = plan(world.snapshot(), world.now)
+            assert due.actions == ()
+            assert due.status.replicas == 0
+        world.spec["scaling"] = None
+        for _ in range(3):
+            world.look()
+            self.pods_come_up()
 
     def all_is_settled(self) -> None:
         world = self.world
         due = plan(world.snapshot(), world.now)
         assert due.actions == ()
-        assert due.look_again == STEADY
+        assert not world.gates.jobs
+        assert due.look_again == LOOK, "nothing but what Secrets say can change"
         active, *kept = sorted(due.status.revisions, key=lambda r: r.phase is not Phase.ACTIVE)
         assert (active.image, active.phase) == (world.image, Phase.ACTIVE)
         assert len(kept) <= world.spec.get("revisionHistoryLimit", 0)
         assert {(r.phase, r.pods.desired) for r in kept} <= {(Phase.DRAINED, 0)}
+        serving = next(r for r in world.revisions.values() if r.image == world.image)
+        assert (serving.replicas, serving.ready) == (world.replicas, world.replicas)
+        assert (serving.role, {role for _, role in serving.pod_roles}) == ("active", {"active"})
+        assert (serving.autoscaled, serving.budget, serving.published) == (
+            None,
+            world.replicas > 1,
+            False,
+        )
+        assert world.front.revision == serving.name
         # And a status that is steady is not written again, however much time passes.
         later = plan(world.snapshot(), world.now + timedelta(days=1))
         assert later.status.dump() == due.status.dump() == world.status

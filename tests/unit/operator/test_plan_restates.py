@@ -32,6 +32,7 @@ V1, V2 = "claims:1", "claims:2"
 FAR = "https://far.example:9070"
 TOKEN = {"name": "restate", "key": "token"}
 ASLEEP = revision(V1, replicas=0, ready=0)
+TWICE = revision(V1, deployment_id="dp_new", lost_ids=("dp_claims:1",))
 CLOSED = revision(V1, closed=(SERVICE,))
 BY_NOBODY_HERE = {names.OWNER_KEY: "team/claims", names.CLUSTER_KEY: "other"}
 
@@ -82,18 +83,44 @@ LOST: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [do.RegisterRevision(revision(V1, quiet_since=NOW.replace(year=2025)))],
     ),
-    "what is pinned to the old id goes on under the new one": (
+    "both ids are put on record, in one": (
         snapshot(
             agent(V2),
             revision(V1),
             revision(V2),
             restate=renamed(**{"dp_claims:1": load(running=1)}),
         ),
-        [do.RepinInvocations(revision(V1), "dp_claims:1", "dp_new")],
+        [
+            do.Annotate(
+                revision(V1),
+                {
+                    names.DEPLOYMENT_ID_ANNOTATION: "dp_new",
+                    names.LOST_IDS_ANNOTATION: "dp_claims:1",
+                },
+            )
+        ],
     ),
-    "then the new id is put on record": (
-        snapshot(agent(V2), revision(V1), revision(V2), restate=renamed(dp_new=load(running=1))),
-        [do.record_deployment(revision(V1), "dp_new")],
+    "then what is pinned to the old id goes on under the new one": (
+        snapshot(
+            agent(V2),
+            TWICE,
+            revision(V2),
+            restate=renamed(**{"dp_claims:1": load(running=1)}),
+        ),
+        [do.RepinInvocations(TWICE, "dp_claims:1", "dp_new")],
+    ),
+    "and then the old id is forgotten": (
+        snapshot(agent(V2), TWICE, revision(V2), restate=renamed(dp_new=load(running=1))),
+        [do.Annotate(TWICE, {names.LOST_IDS_ANNOTATION: None})],
+    ),
+    "lost again before that, it is still needed": (
+        snapshot(
+            agent(V2),
+            TWICE,
+            revision(V2),
+            restate=replace(view(registered(V2)), loads={"dp_claims:1": load(running=1)}),
+        ),
+        [do.RegisterRevision(TWICE)],
     ),
     "in deletion too, so that what waits can end": (
         snapshot(agent(V1, deleting=True), ASLEEP, restate=view(loads={V1: load(suspended=1)})),

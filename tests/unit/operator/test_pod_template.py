@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent_operator.api import names
-from agent_operator.reconcile import manifests
+from agent_operator.reconcile import manifests, trust
 from tests.unit.operator.build import agent, wish
 
 RESTRICTED = {
@@ -139,11 +139,16 @@ def test_each_container_has_its_own_place_for_temporary_files() -> None:
     spec = {"containers": [SIDECAR], "initContainers": [{"name": "fetch", "image": "fetch:1"}]}
     mounts = {n: container(n, spec)["volumeMounts"] for n in ("agent", "proxy", "fetch")}
     assert mounts == {
-        "agent": [{"name": "tmp", "mountPath": "/tmp"}],
+        "agent": [{"name": "tmp", "mountPath": "/tmp"}, trust.MOUNT],
         "proxy": [{"name": "tmp-proxy", "mountPath": "/tmp"}],
         "fetch": [{"name": "tmp-fetch", "mountPath": "/tmp"}],
     }
-    assert {v["name"] for v in pod(spec)["volumes"]} == {"tmp", "tmp-proxy", "tmp-fetch"}
+    assert {v["name"] for v in pod(spec)["volumes"]} == {
+        "tmp",
+        "tmp-proxy",
+        "tmp-fetch",
+        trust.VOLUME["name"],
+    }
 
 
 def test_no_second_place_for_temporary_files() -> None:
@@ -151,14 +156,14 @@ def test_no_second_place_for_temporary_files() -> None:
     writable = {**SIDECAR, "securityContext": {"readOnlyRootFilesystem": False}}
     scratch = {"name": "scratch", "emptyDir": {"medium": "Memory"}}
     spec = {"containers": [own, writable], "volumes": [scratch]}
-    assert container("agent", spec)["volumeMounts"] == own["volumeMounts"]
+    assert container("agent", spec)["volumeMounts"] == [*own["volumeMounts"], trust.MOUNT]
     assert "volumeMounts" not in container("proxy", spec)
-    assert pod(spec)["volumes"] == [scratch]
+    assert pod(spec)["volumes"] == [scratch, trust.VOLUME]
 
 
 def test_a_volume_named_tmp_replaces_ours() -> None:
     tmp = {"name": "tmp", "emptyDir": {"medium": "Memory"}}
-    assert pod({"volumes": [tmp]})["volumes"] == [tmp]
+    assert pod({"volumes": [tmp]})["volumes"] == [tmp, trust.VOLUME]
 
 
 def test_volume_names_stay_within_kubernetes_limit() -> None:

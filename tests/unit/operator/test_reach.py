@@ -71,3 +71,9 @@ def test_a_candidate_is_reached_early_until_it_is_active() -> None:
 def test_nothing_changes_while_restate_is_away() -> None:
     given = snapshot(agent(), revision(published=True), restate=Unreachable(URL, "away"))
     assert published(given) == []
+
+
+def test_a_revision_that_goes_has_no_service_any_more() -> None:
+    asleep = revision(V1, published=False, replicas=0, ready=0)
+    given = snapshot(agent(V1, deleting=True), asleep, restate=view(registered(V1)))
+    assert [type(a) for a in plan(given, NOW).actions] == [do.RemoveRevision]

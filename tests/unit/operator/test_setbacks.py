@@ -12,7 +12,7 @@ from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import setbacks
 from agent_operator.reconcile.errors import ServiceTakenError
 from agent_operator.reconcile.events import between
-from agent_operator.reconcile.plan import plan
+from agent_operator.reconcile.plan import STEADY, plan
 from agent_operator.reconcile.reconciler import Reconciler
 from agent_operator.reconcile.snapshot import Setback
 from agent_operator.restate.observer import RestateObserver
@@ -45,6 +45,7 @@ def test_a_refused_template_is_told_once_and_as_final() -> None:
     assert (progressing.status, progressing.reason) == ("False", "TemplateRefused")
     assert progressing.message == "no such volume"
     assert [e.reason for e in between(before, after)] == ["TemplateRefused"]
+    assert plan(snapshot(agent(), setback=refused), NOW).look_again == STEADY
     assert between(after, after) == []
 
 

@@ -91,12 +91,13 @@ def test_no_trouble(fine: dict[str, Any]) -> None:
     assert trouble.of_revision({}, [fine]) is None
 
 
-SPEC = {"initContainers": [{"name": "fetch"}, {"name": "tail", "restartPolicy": "Always"}]}
+STARTERS = [{"name": "fetch"}, {"name": "tail", "restartPolicy": "Always"}]
+REPLICA_SET = {"spec": {"template": {"spec": {"initContainers": STARTERS}}}}
 
 
 def slow(*containers: dict[str, Any], starters: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
     statuses = {"initContainerStatuses": starters, "containerStatuses": containers}
-    return {**pod(**statuses), "spec": SPEC}
+    return pod(**statuses)
 
 
 def runs(name: str, *, started: bool, ready: bool = False) -> dict[str, Any]:
@@ -128,11 +129,11 @@ SLOW: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("late", "words"), SLOW, ids=[w for _, w in SLOW])
 def test_what_a_pod_waits_for(late: dict[str, Any], words: str) -> None:
-    assert words in (trouble.waits_for([late]) or "")
+    assert words in (trouble.waits_for(REPLICA_SET, [late]) or "")
     assert trouble.of_revision({}, [late]) is None, "nothing is wrong yet"
 
 
 def test_a_pod_that_is_ready_waits_for_nothing() -> None:
     fine = slow(runs("agent", started=True, ready=True), starters=(ENDED,))
     going = {**slow(CREATING), "metadata": {"name": "p", "deletionTimestamp": "x"}}
-    assert trouble.waits_for([going, fine]) is None
+    assert trouble.waits_for(REPLICA_SET, [going, fine]) is None

@@ -5,6 +5,7 @@ on until it is told. Whatever happens, a revision stays, with pods, for as long 
 nobody can tell.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent_operator.api import AgentDeployment, Phase, names, times
 from agent_operator.reconcile import actions as do
+from agent_operator.reconcile.lost import ids_to_note
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.revisions import wanted
 from agent_operator.reconcile.snapshot import Revision, Snapshot
@@ -27,7 +29,6 @@ IMAGES = ["claims:1", "claims:2"]
 FIELDS = {
     names.IDLE_SINCE_ANNOTATION: "idle_since",
     names.QUIET_SINCE_ANNOTATION: "quiet_since",
-    names.DEPLOYMENT_ID_ANNOTATION: "deployment_id",
 }
 
 
@@ -112,11 +113,7 @@ class World:
             case do.ScaleRevision():
                 self._scale(action.revision, action.replicas)
             case do.Annotate():
-                ((key, text),) = action.notes.items()
-                moment = FIELDS[key] != "deployment_id" and text
-                self.change(
-                    action.revision, **{FIELDS[key]: times.parse(moment) if moment else text}
-                )
+                self._annotate(action)
             case do.ResumeInvocations():
                 self.change(action.revision, waking=False)
             case do.RegisterRevision():
@@ -127,6 +124,21 @@ class World:
                 self._remove(action.revision)
             case _:
                 raise AssertionError(f"no story does {action}")
+
+    def _annotate(self, action: do.Annotate) -> None:
+        if action.role is not None:
+            self.change(action.revision, role=action.role)
+        self._note(action.revision, action.notes)
+
+    def _note(self, revision: Revision, notes: Mapping[str, str | None]) -> None:
+        """As observe reads it back."""
+        for key, text in notes.items():
+            if key == names.DEPLOYMENT_ID_ANNOTATION:
+                self.change(revision, deployment_id=text)
+            elif key == names.LOST_IDS_ANNOTATION:
+                self.change(revision, lost_ids=tuple(text.split(",")) if text else ())
+            else:
+                self.change(revision, **{FIELDS[key]: times.parse(text) if text else None})
 
     def _scale(self, revision: Revision, replicas: int) -> None:
         if not replicas:
@@ -145,8 +157,8 @@ class World:
         made = known or Deployment(f"dp_{next(self.ids)}", revision.uri, (SERVICE,), owner)
         site.deployments[made.id] = made
         site.latest = made.id
-        first = self.revisions[revision.name].deployment_id or made.id
-        self.change(revision, registering=True, deployment_id=first)
+        self.change(revision, registering=True)
+        self._note(revision, ids_to_note(revision, made.id))
 
     def _repin(self, action: do.RepinInvocations) -> None:
         site = self.site(action.revision)

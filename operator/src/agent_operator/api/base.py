@@ -5,6 +5,8 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from agent_operator.api import durations
+
 ADDRESS_PATTERN: Final = (
     r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
     r"(/[A-Za-z0-9._~/-]*)?$"
@@ -19,13 +21,13 @@ class Rule(NamedTuple):
     message: str
 
 
-def rules(*given: Rule) -> dict[str, Any]:
-    """A type's CEL rules, for its schema."""
-    return {"x-kubernetes-validations": [rule._asdict() for rule in given]}
+def rules(*found: Rule) -> dict[str, Any]:
+    """CEL rules as a part of a schema."""
+    return {"x-kubernetes-validations": [rule._asdict() for rule in found]}
 
 
 def list_by(*keys: str) -> dict[str, Any]:
-    """A list whose items are told apart by these fields, for its schema."""
+    """A list whose elements are known by some of their fields."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
@@ -38,6 +40,8 @@ class ApiModel(BaseModel):
 
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
+Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
 
 
 class LocalObjectReference(ApiModel):

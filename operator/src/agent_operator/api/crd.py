@@ -99,7 +99,7 @@ def _schema(model: type[BaseModel], dropped: frozenset[str]) -> dict[str, Any]:
 def _inline(node: dict[str, Any], defs: dict[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
     node = _resolve(node, defs)
     if node.get("x-kubernetes-int-or-string"):
-        keep = {"x-kubernetes-int-or-string", "description"}
+        keep = {"x-kubernetes-int-or-string", "description", "examples"} - dropped
         return {key: value for key, value in node.items() if key in keep}
     out: dict[str, Any] = {}
     for key, value in node.items():

@@ -26,6 +26,12 @@ AGENT_LABEL: Final = f"{GROUP}/agent"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 """On everything that belongs to one revision: the revision's name."""
 
+ROLE_LABEL: Final = f"{GROUP}/role"
+"""On a revision's pods: what they are for (candidate, active, draining)."""
+
+AUTOSCALER_ANNOTATION: Final = f"{GROUP}/autoscaler"
+"""On a HorizontalPodAutoscaler: which wish it was made from."""
+
 FAILURE_ANNOTATION: Final = f"{GROUP}/failure"
 """On a revision's ReplicaSet: why Restate will not have it, as JSON with reason and message."""
 
@@ -42,6 +48,10 @@ DRAINING_SINCE_ANNOTATION: Final = f"{GROUP}/draining-since"
 QUIET_SINCE_ANNOTATION: Final = f"{GROUP}/quiet-since"
 """On a draining revision's ReplicaSet: since when all that needs it sleeps (RFC 3339)."""
 
+UNTOUCHED_SINCE_ANNOTATION: Final = f"{GROUP}/untouched-since"
+"""On an active revision's ReplicaSet, with scaling.idle: since when nobody has talked to it, or a
+little before (RFC 3339)."""
+
 WAKING_ANNOTATION: Final = f"{GROUP}/waking-since"
 """On a revision's ReplicaSet: its pods come back, and its invocations are to go on when they are
 there (RFC 3339)."""
@@ -55,6 +65,25 @@ ORPHANED_ANNOTATION: Final = f"{GROUP}/orphaned-since"
 
 SUSPEND_ANNOTATION: Final = f"{GROUP}/suspend"
 """On an AgentDeployment, set to ``true`` by its user: nothing is done about it."""
+
+CHECKED_ANNOTATION: Final = f"{GROUP}/checked-since"
+"""On a candidate's ReplicaSet: since when it is known to have passed the checks (RFC 3339)."""
+
+GATES_ANNOTATION: Final = f"{GROUP}/gates"
+"""On a candidate's ReplicaSet: a hash of the gates, and the results of those that have ended."""
+
+GATE_LABEL: Final = f"{GROUP}/gate"
+"""On a gate's Job and its pods: the gate's name."""
+
+CANDIDATE_LABEL: Final = f"{GROUP}/candidate"
+"""On a gate's Job and its pods: the revision that it tries. Not REVISION_LABEL, by which a
+revision's Service and ReplicaSet find their pods."""
+
+GATE_KEY_ANNOTATION: Final = f"{GROUP}/gate-key"
+"""On a candidate's pods while a gate runs: the public key of the gate's own Restate server."""
+
+PROMOTE_ANNOTATION: Final = f"{GROUP}/promote"
+"""On an AgentDeployment, written by people: the revision that may take new turns."""
 
 ADMIN_URL_ANNOTATION: Final = f"{GROUP}/restate-admin-url"
 """On a revision's ReplicaSet: the Restate it registers with."""
@@ -72,6 +101,9 @@ DEPLOYMENT_ID_ANNOTATION: Final = f"{GROUP}/deployment-id"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 """On a revision's ReplicaSet, where contents of Secrets and ConfigMaps make revisions: the hash of
 its spec without them."""
+
+LOST_IDS_ANNOTATION: Final = f"{GROUP}/lost-deployment-ids"
+"""On a revision's ReplicaSet: ids that Restate gave it before, and lost."""
 
 URI_ANNOTATION: Final = f"{GROUP}/uri"
 """On a revision's ReplicaSet: the address under which Restate calls it."""

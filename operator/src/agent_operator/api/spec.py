@@ -4,23 +4,22 @@ Descriptions here are what ``kubectl explain`` shows; constraints become the CRD
 ``x-kubernetes-validations`` (CEL) what the API server refuses before the operator sees it.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from agent_operator.api import durations
-from agent_operator.api.base import ApiModel, LocalObjectReference, SecretKey
+from agent_operator.api.base import ApiModel, Duration, LocalObjectReference, Quantity, SecretKey
 from agent_operator.api.base import Rule as _Rule
 from agent_operator.api.base import list_by as _list_by
 from agent_operator.api.base import rules as _rules
+from agent_operator.api.gates import Gate
 from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
 from agent_operator.api.providers import SPEC_RULES as MODEL_RULES
 from agent_operator.api.providers import Provider
 from agent_operator.api.restate import RestateRef
+from agent_operator.api.scaling import Scaling
 from agent_operator.api.template import SPEC_RULES as TEMPLATE_RULES
 from agent_operator.api.template import PodTemplate
-
-Duration = Annotated[str, Field(pattern=durations.PATTERN, max_length=32)]
 
 
 class OptionalKey(SecretKey):
@@ -145,12 +144,6 @@ class EnvFrom(ApiModel):
     )
 
 
-Quantity = Annotated[
-    int | str,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
-]
-
-
 class Resources(ApiModel):
     """Compute resources of the agent's container."""
 
@@ -213,6 +206,21 @@ class Rollout(ApiModel):
         " earlier revision. With Ignore, pods find it whenever they start. The operator must be"
         " allowed to read them (the chart's operator.reads).",
         examples=["NewRevision"],
+    )
+    strategy: Literal["Automatic", "Manual"] = Field(
+        "Automatic",
+        description="Whether a new revision takes new turns as soon as it has passed its checks and"
+        " gates, or waits until the annotation durableagents.dev/promote names it.",
+        examples=["Manual"],
+    )
+    gates: list[Gate] | None = Field(
+        None,
+        description="What a new revision must pass, in this order, before it takes any turn. A"
+        " failed gate makes it Failed; the active one serves on. A change of gates makes no new"
+        " revision, and lets a failed one be tried again.",
+        max_length=10,
+        json_schema_extra=_list_by("name"),
+        examples=[[{"name": "smoke", "smoke": {"message": "Weather in Paris?"}}]],
     )
 
 
@@ -315,10 +323,17 @@ class AgentDeploymentSpec(ApiModel):
     )
     replicas: int = Field(
         1,
-        description="Pods of the revision that takes new turns. A change makes no new revision.",
+        description="Pods of the revision that takes new turns. A change makes no new revision."
+        " With scaling.autoscaler it only counts whether it is 0: then there are none.",
         ge=0,
         le=1000,
         examples=[2],
+    )
+    scaling: Scaling | None = Field(
+        None,
+        description="An autoscaler, and whether the agent holds pods while nobody talks to it."
+        " A change makes no new revision.",
+        examples=[{"idle": {"after": "1h"}}],
     )
     port: int = Field(
         9080,
@@ -392,8 +407,8 @@ class AgentDeploymentSpec(ApiModel):
     )
     max_revisions: int | None = Field(
         None,
-        description="How many revisions may have pods or unfinished invocations at a time, the"
-        " active and the new one included. A rollout that would exceed it waits until one is"
+        description="How many revisions may take turns or have unfinished invocations at a time,"
+        " the active and the new one included. A rollout that would exceed it waits until one is"
         " drained; going back to a revision that exists never waits. No limit unless given.",
         ge=2,
         le=1000,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from agent_operator.api.base import ApiModel
+from agent_operator.api.base import ApiModel, list_by
 
 
 class Phase(StrEnum):
@@ -55,6 +55,28 @@ class OldestInvocation(ApiModel):
     since: str = Field(description="When it was made (RFC 3339).")
 
 
+class GateState(StrEnum):
+    """How a gate stands."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    PASSED = "Passed"
+    FAILED = "Failed"
+
+
+class GateStatus(ApiModel):
+    """One gate of a candidate, as last seen."""
+
+    name: str = Field(description="Name of the gate.")
+    state: GateState = Field(description="How it stands.")
+    message: str | None = Field(None, description="Why it failed, or what it waits for.")
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate passed it."""
+        return self.state is GateState.PASSED
+
+
 class RevisionStatus(ApiModel):
     """One revision, as last seen."""
 
@@ -73,6 +95,11 @@ class RevisionStatus(ApiModel):
         None, description="The invocation that has needed it for longest."
     )
     created: str | None = Field(None, description="When it was made (RFC 3339).")
+    gates: list[GateStatus] | None = Field(
+        None,
+        description="What became of its gates, in their order.",
+        json_schema_extra=list_by("name"),
+    )
     reason: str | None = Field(None, description="Why it failed or is held up, in one word.")
     message: str | None = Field(None, description="What it waits for or why it failed.")
 

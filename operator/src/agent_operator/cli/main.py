@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from agent_operator import logs
 from agent_operator.kube.errors import KubeError
@@ -42,6 +43,16 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             from agent_operator.cli import uninstall
 
             await uninstall.run(arguments.namespace, arguments.selector, arguments.timeout)
+        case "smoke":
+            from agent_operator.cli import smoke
+            from agent_operator.smoke.runner import Place
+
+            place = Place(arguments.uri, arguments.admin, arguments.ingress)
+            await smoke.run(arguments.smoke, place, arguments.timeout)
+        case "gate-key":
+            from agent_operator.cli import smoke
+
+            smoke.make_key(arguments.file)
         case _:
             from agent_operator.run import run
 
@@ -61,4 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("--namespace", default=None, help="only there; everywhere unless given")
     remove.add_argument("--selector", required=True, help="label selector of those to delete")
     remove.add_argument("--timeout", type=float, default=240.0, help="seconds to wait")
+    _gate_parsers(commands)
     return parser
+
+
+def _gate_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    smoke = commands.add_parser("smoke", help="one turn on a candidate: a smoke gate's Job")
+    smoke.add_argument("--smoke", required=True, help="a gate's `smoke`, as JSON")
+    smoke.add_argument("--uri", required=True, help="where the candidate is")
+    smoke.add_argument("--timeout", type=float, default=300.0, help="seconds that it may take")
+    smoke.add_argument("--admin", default="http://127.0.0.1:9070", help="the gate's Restate")
+    smoke.add_argument("--ingress", default="http://127.0.0.1:8080", help="its ingress")
+    key = commands.add_parser("gate-key", help="make the key of a gate's Restate server")
+    key.add_argument("file", type=Path, help="where the private key goes")

@@ -49,8 +49,13 @@ SERVICES: Final = Resource("Service", "services", "/api/v1")
 PODS: Final = Resource("Pod", "pods", "/api/v1")
 CONFIG_MAPS: Final = Resource("ConfigMap", "configmaps", "/api/v1")
 SECRETS: Final = Resource("Secret", "secrets", "/api/v1")
+JOBS: Final = Resource("Job", "jobs", "/apis/batch/v1")
+AUTOSCALERS: Final = Resource(
+    "HorizontalPodAutoscaler", "horizontalpodautoscalers", "/apis/autoscaling/v2"
+)
+BUDGETS: Final = Resource("PodDisruptionBudget", "poddisruptionbudgets", "/apis/policy/v1")
 EVENTS: Final = Resource("Event", "events", "/api/v1")
-CHILDREN_RESOURCES: Final = (REPLICA_SETS, SERVICES, PODS)
+CHILDREN_RESOURCES: Final = (REPLICA_SETS, SERVICES, PODS, JOBS, AUTOSCALERS, BUDGETS)
 """What belongs to an AgentDeployment and is watched for it."""
 
 CRDS: Final = Resource(

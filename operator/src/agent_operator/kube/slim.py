@@ -13,14 +13,18 @@ _OF_PODS: Final = frozenset({"initContainers"})
 
 def slim(resource: Resource, body: Body) -> Body:
     """A copy of an object for the store: field names shared, ballast left out."""
-    kept: Body = _shared(body)
-    metadata = kept["metadata"]
-    metadata.pop(_MANAGED, None)
-    if annotations := metadata.get("annotations"):
-        annotations.pop(_LAST_APPLIED, None)
+    metadata = _without(body["metadata"], _MANAGED)
+    if _LAST_APPLIED in (metadata.get("annotations") or {}):
+        metadata["annotations"] = _without(metadata["annotations"], _LAST_APPLIED)
+    kept = {**body, "metadata": metadata}
     if resource is PODS:
-        kept["spec"] = {k: v for k, v in (kept.get("spec") or {}).items() if k in _OF_PODS}
-    return kept
+        kept["spec"] = {k: v for k, v in (body.get("spec") or {}).items() if k in _OF_PODS}
+    slimmed: Body = _shared(kept)
+    return slimmed
+
+
+def _without(part: Body, field: str) -> Body:
+    return {key: value for key, value in part.items() if key != field}
 
 
 def _shared(value: Any) -> Any:

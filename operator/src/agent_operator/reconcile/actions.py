@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent_operator.api import names, times
+from agent_operator.api.scaling import Autoscaler
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Revision
@@ -54,10 +55,94 @@ class ScaleRevision:
 
 @dataclass(frozen=True)
 class Annotate:
-    """Keep something on record at a revision's ReplicaSet; ``None`` takes a note away."""
+    """Keep something on record at a revision's ReplicaSet; ``None`` takes a note away.
+
+    With a ``role``, new pods are labelled with it.
+    """
 
     revision: Revision
     notes: Mapping[str, str | None]
+    role: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelPods:
+    """Label pods that live with their revision's role."""
+
+    revision: Revision
+    pods: tuple[str, ...]
+    role: str
+
+
+@dataclass(frozen=True)
+class PointService:
+    """Let the Service named like the agent lead to a revision's pods."""
+
+    revision: Revision
+    port: int
+    exists: bool
+
+
+@dataclass(frozen=True)
+class SetAutoscaler:
+    """Let a revision have this autoscaler, or none."""
+
+    revision: Revision
+    autoscaler: Autoscaler | None
+
+
+@dataclass(frozen=True)
+class SetBudget:
+    """Let a revision have a disruption budget, or none."""
+
+    revision: Revision
+    present: bool
+
+
+@dataclass(frozen=True)
+class LetSleep:
+    """Look once more, then take the pods of an active revision that nobody talks to."""
+
+    revision: Revision
+    deployment_id: str
+    since: datetime
+
+
+Tending = PublishUnready | LabelPods | PointService | SetAutoscaler | SetBudget
+"""What goes along with the main actions."""
+
+
+@dataclass(frozen=True)
+class CheckRevision:
+    """Check a candidate by a dry run, before its gates or its promotion."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class StartGate:
+    """Make the Job of one of a candidate's gates."""
+
+    revision: Revision
+    gate: str
+
+
+@dataclass(frozen=True)
+class TrustGate:
+    """Let a candidate's pods take requests of a gate's own Restate server, by its public key.
+
+    ``None``: no more.
+    """
+
+    revision: Revision
+    key: str | None
+
+
+@dataclass(frozen=True)
+class RemoveGate:
+    """Delete the Job of a gate that is over."""
+
+    job: str
 
 
 @dataclass(frozen=True)
@@ -137,9 +222,14 @@ Action = (
     | RemoveFinalizer
     | CreateRevision
     | RestoreService
-    | PublishUnready
+    | Tending
+    | LetSleep
     | ScaleRevision
     | Annotate
+    | CheckRevision
+    | StartGate
+    | TrustGate
+    | RemoveGate
     | RegisterRevision
     | ResumeInvocations
     | EndInvocations
@@ -156,7 +246,7 @@ def revision_of(action: Action) -> str | None:
     match action:
         case CreateRevision():
             return action.wanted.name
-        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment():
+        case AddFinalizer() | RemoveFinalizer() | ForgetDeployment() | RemoveGate():
             return None
     return action.revision.name
 
@@ -165,6 +255,8 @@ def subject(action: Action) -> tuple[str, str]:
     """What an action is and about what: the same for its next attempt, whatever its details."""
     if isinstance(action, ForgetDeployment):
         return type(action).__name__, action.deployment_id
+    if isinstance(action, RemoveGate):
+        return type(action).__name__, action.job
     return type(action).__name__, revision_of(action) or ""
 
 
@@ -176,6 +268,11 @@ def mark_idle(revision: Revision, since: datetime | None) -> Annotate:
 def mark_quiet(revision: Revision, since: datetime | None) -> Annotate:
     """Since when all that needs the revision sleeps; ``None``: it doesn't."""
     return Annotate(revision, {names.QUIET_SINCE_ANNOTATION: _text(since)})
+
+
+def mark_untouched(revision: Revision, since: datetime | None) -> Annotate:
+    """Since when nobody has talked to an active revision; ``None``: nobody wants to know."""
+    return Annotate(revision, {names.UNTOUCHED_SINCE_ANNOTATION: _text(since)})
 
 
 def mark_draining(revision: Revision, since: datetime | None) -> Annotate:

@@ -3,8 +3,8 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from agent_operator.api import AgentDeployment, names, times
@@ -18,19 +18,23 @@ from agent_operator.kube.client import (
 )
 from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder
+from agent_operator.reconcile import manifests, move_record, mover, orphans, recorder, roles
 from agent_operator.reconcile.errors import NotNowError
+from agent_operator.reconcile.gate_runs import GateRuns
 from agent_operator.reconcile.ghosts import may_forget
+from agent_operator.reconcile.lost import ids_to_note
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import may_remove
 from agent_operator.reconcile.registration import Registrar
 from agent_operator.reconcile.repin import repin
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.reconcile.standing import judge_all
+from agent_operator.reconcile.tending import Tender
 from agent_operator.restate.client import RegistrationRefusedError
 from agent_operator.restate.invocations import Invocations
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.view import RestateView
+from agent_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +46,14 @@ class Applier:
     kube: Kube
     store: Store
     restate: RestateObserver
+    settings: Settings = field(default_factory=Settings)
 
     async def apply(self, action: do.Action, snapshot: Snapshot) -> None:
         """Carry out one action.
 
         Raises:
-            KubeError, RestateUnavailableError, DiscoveryError, ServiceTakenError, NotNowError: it
-                did not happen, or only in part; the next look says what is left to do.
+            KubeError, RestateUnavailableError, DiscoveryError, ServiceTakenError, NotNowError,
+            GateSetupError: it did not happen, or only in part; the next look says what is left.
         """
         agent = snapshot.agent
         match action:
@@ -56,12 +61,12 @@ class Applier:
                 await self._set_finalizer(agent, present=isinstance(action, do.AddFinalizer))
             case do.CreateRevision():
                 await self._create(action, agent)
-            case do.RestoreService() | do.PublishUnready():
-                await self._tend(action, agent)
-            case do.ScaleRevision():
+            case do.RestoreService():
+                await self._apply_service(agent, action.revision.name, action.revision.uri)
+            case do.ScaleRevision() | do.LetSleep():
                 await self._scale(action, agent)
             case do.Annotate():
-                await self._note(agent, action.revision, action.notes)
+                await self._note(agent, action.revision, action.notes, action.role)
             case (
                 do.ResumeInvocations()
                 | do.EndInvocations()
@@ -69,10 +74,14 @@ class Applier:
                 | do.RepinInvocations()
             ):
                 await self._drive(action, snapshot)
-            case do.RegisterRevision():
-                await self._register(action.revision, snapshot)
+            case do.CheckRevision() | do.RegisterRevision():
+                await self._register(action, snapshot)
+            case do.StartGate() | do.TrustGate() | do.RemoveGate():
+                await self._gate(action, snapshot)
             case do.RemoveRevision() | do.ReopenServices() | do.ForgetDeployment():
                 await self._part(action, snapshot)
+            case _:
+                await Tender(self.kube, self.store).tend(action, agent)
 
     async def _set_finalizer(self, agent: AgentDeployment, *, present: bool) -> None:
         if not present:
@@ -123,26 +132,36 @@ class Applier:
         manifest = manifests.service(agent, name, urlsplit(uri).port or agent.spec.port)
         self.store.put(SERVICES, await self.kube.apply(SERVICES, manifest))
 
-    async def _tend(
-        self, action: do.RestoreService | do.PublishUnready, agent: AgentDeployment
-    ) -> None:
-        if isinstance(action, do.RestoreService):
-            await self._apply_service(agent, action.revision.name, action.revision.uri)
-            return
-        patch = {"spec": {"publishNotReadyAddresses": action.early}}
-        await self._patch(SERVICES, agent, action.revision.name, patch)
-
-    async def _scale(self, action: do.ScaleRevision, agent: AgentDeployment) -> None:
+    async def _scale(self, action: do.ScaleRevision | do.LetSleep, agent: AgentDeployment) -> None:
+        if isinstance(action, do.LetSleep):
+            if moved := await self._touched(action):
+                await self._note(agent, action.revision, moved.notes)
+                return
+            action = do.ScaleRevision(action.revision, 0)
         waking = action.replicas > 0 and action.revision.replicas == 0
         now = times.rfc3339(datetime.now(UTC))
         notes = {
             names.QUIET_SINCE_ANNOTATION: None,
+            names.UNTOUCHED_SINCE_ANNOTATION: None,
             names.WAKING_ANNOTATION: now if waking else None,
         }
         patch = {"metadata": {"annotations": notes}, "spec": {"replicas": action.replicas}}
         await self._patch(REPLICA_SETS, agent, action.revision.name, patch)
         if waking or not action.replicas:
             log.info("%s %s", "waking" if waking else "scaled to zero:", action.revision.name)
+
+    async def _touched(self, action: do.LetSleep) -> do.Annotate | None:
+        """The last look before an active revision's pods go: was there a turn after all?"""
+        server, deployment_id = action.revision.restate, action.deployment_id
+        view = await self.restate.fresh_view(server)
+        if view.load(deployment_id).calls:
+            self.restate.forget(server)
+            raise NotNowError(f"{action.revision.name} is at work")
+        last = await self.restate.client(server).last_turn(deployment_id)
+        # The note has whole seconds.
+        if last and last >= action.since + timedelta(seconds=1):
+            return do.mark_untouched(action.revision, last)
+        return None
 
     async def _drive(
         self,
@@ -193,22 +212,37 @@ class Applier:
         finally:
             self.restate.forget(revision.restate)
 
-    async def _register(self, revision: Revision, snapshot: Snapshot) -> None:
-        registrar = Registrar(self.kube, self.restate)
+    async def _register(
+        self, action: do.CheckRevision | do.RegisterRevision, snapshot: Snapshot
+    ) -> None:
+        registrar, revision = Registrar(self.kube, self.restate), action.revision
         try:
             await registrar.check(revision, snapshot)
+            if isinstance(action, do.CheckRevision):
+                checked = {names.CHECKED_ANNOTATION: times.rfc3339(datetime.now(UTC))}
+                await self._note(snapshot.agent, revision, checked)
+                return
             if not revision.registering:
                 now = times.rfc3339(datetime.now(UTC))
                 note = {names.REGISTERING_ANNOTATION: now}
                 await self._note(snapshot.agent, revision, note)
             deployment = await registrar.register(revision, snapshot)
-            if revision.deployment_id is None:
-                # At once: what is pinned to it must be found though Restate loses it again.
-                note = {names.DEPLOYMENT_ID_ANNOTATION: deployment.id}
-                await self._note(snapshot.agent, revision, note)
+            # In one request, what the next look would find missing. Nobody has talked to it yet.
+            notes = {
+                **ids_to_note(revision, deployment.id),
+                names.UNTOUCHED_SINCE_ANNOTATION: None,
+            }
+            await self._note(snapshot.agent, revision, notes, roles.ACTIVE)
         except RegistrationRefusedError as error:
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
+
+    async def _gate(
+        self, action: do.StartGate | do.TrustGate | do.RemoveGate, snapshot: Snapshot
+    ) -> None:
+        note = await GateRuns(self.kube, self.store, self.settings).run(action, snapshot)
+        if note:
+            await self._note(snapshot.agent, note.revision, note.notes)
 
     async def _part(
         self,
@@ -268,9 +302,15 @@ class Applier:
         log.info("deregistered %s, whose revision is gone", action.deployment_id)
 
     async def _note(
-        self, agent: AgentDeployment, revision: Revision, notes: Mapping[str, str | None]
+        self,
+        agent: AgentDeployment,
+        revision: Revision,
+        notes: Mapping[str, str | None],
+        role: str | None = None,
     ) -> None:
         patch: Body = {"metadata": {"annotations": dict(notes)}}
+        if role:
+            patch["spec"] = {"template": {"metadata": {"labels": {names.ROLE_LABEL: role}}}}
         await self._patch(REPLICA_SETS, agent, revision.name, patch)
 
     async def _patch(

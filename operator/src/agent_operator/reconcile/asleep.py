@@ -17,8 +17,13 @@ def only_asleep(
     nothing_moves = target.name == active or target.name not in {r.name for r in revisions}
     if not agent.deleting and not (active and nothing_moves):
         return ()
+    stopped = target.replicas == 0  # by spec.replicas: nothing wakes it
     watched = [r for r in revisions if not at_rest(r)]
-    sleeping = tuple(r for r in watched if r.replicas == 0 and r.deployment_id)
+    sleeping = tuple(
+        r
+        for r in watched
+        if r.replicas == 0 and r.deployment_id and not (stopped and r.name == target.name)
+    )
     others = [r for r in watched if r not in sleeping]
     settled = all(r.name == active and not r.waking for r in others)
     return sleeping if settled and (not agent.deleting or not others) else ()

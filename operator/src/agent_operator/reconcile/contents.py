@@ -44,9 +44,9 @@ class Contents:
 
     async def look(self, agent: AgentDeployment) -> Config | None:
         """What an agent's pods would find; ``None`` where that makes no revision."""
-        wishes = references(agent.spec)
         asked = agent.spec.rollout.on_config_change == "NewRevision"
-        if not asked or not wishes or agent.deleting:
+        wishes = references(agent.spec) if asked and not agent.deleting else []
+        if not wishes:
             return None
         namespace = agent.metadata.namespace
         found: dict[tuple[Kind, str], Digests | None] = {}

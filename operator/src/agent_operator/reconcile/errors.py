@@ -11,3 +11,15 @@ class ServiceTakenError(Exception):
 
 class AddressTakenError(Exception):
     """Another cluster has registered the revision's address at the same Restate."""
+
+
+class GateSetupError(Exception):
+    """A gate can't begin. ``final``: not before its spec changes."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+class NameTakenError(NotNowError):
+    """A name is in use by an object that isn't ours, which is left alone."""

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, RevisionStatus
-from agent_operator.reconcile.status import DRAINING, PROGRESSING, RESTATE_REACHABLE, STUCK
+from agent_operator.reconcile.gates import WAITS_FOR_PROMOTION
+from agent_operator.reconcile.status import (
+    DRAINING,
+    PROGRESSING,
+    READY,
+    RESTATE_REACHABLE,
+    SERVICE_NAME_TAKEN,
+    STUCK,
+)
 
 WAITING_REASONS: Final = frozenset({"MaxRevisions", "Suspended"})
 SPEC_REASONS: Final = frozenset({"TemplateRefused", "ConfigMissing", "ConfigUnreadable"})
@@ -26,7 +34,9 @@ def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list
         *_revisions(before, after),
         *_restate(before, after),
         *_stuck(before, after),
+        *_front(before, after),
         *_deletion(before, after),
+        *_promotion(before, after),
         *_held(before, after),
     ]
 
@@ -36,6 +46,7 @@ def _revisions(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> I
     new = {revision.name: revision for revision in after.revisions}
     for name, revision in new.items():
         yield from _change(old.get(name), revision)
+        yield from _gates(old.get(name), revision)
     for name in old:
         if name not in new:
             yield Event("Normal", "RevisionRemoved", f"nothing needs {name} any more: removed")
@@ -61,6 +72,19 @@ def _change(old: RevisionStatus | None, new: RevisionStatus) -> Iterator[Event]:
         )
 
 
+def _gates(old: RevisionStatus | None, new: RevisionStatus) -> Iterator[Event]:
+    passed = {gate.name for gate in (old.gates if old else None) or () if gate.passed}
+    for gate in new.gates or ():
+        if gate.passed and gate.name not in passed:
+            yield Event("Normal", "GatePassed", f"{new.name} passed gate {gate.name}")
+
+
+def _promotion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old, new = _condition(before, PROGRESSING), _condition(after, PROGRESSING)
+    if new and new.reason == WAITS_FOR_PROMOTION and (not old or old.message != new.message):
+        yield Event("Normal", new.reason, new.message)
+
+
 def _restate(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
     old, new = _condition(before, RESTATE_REACHABLE), _condition(after, RESTATE_REACHABLE)
     if new is None or (old and old.status == new.status):
@@ -74,6 +98,12 @@ def _restate(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Ite
 def _stuck(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
     old, new = _condition(before, STUCK), _condition(after, STUCK)
     if new and new.status == "True" and (not old or old.status != "True"):
+        yield Event("Warning", new.reason, new.message)
+
+
+def _front(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
+    old, new = _condition(before, READY), _condition(after, READY)
+    if new and new.reason == SERVICE_NAME_TAKEN and (not old or old.reason != new.reason):
         yield Event("Warning", new.reason, new.message)
 
 

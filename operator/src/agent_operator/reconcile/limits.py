@@ -1,4 +1,4 @@
-"""How many revisions may have pods or turns at a time: a rollout beyond that waits. Pure."""
+"""How many revisions may have turns at a time: a rollout beyond that waits. Pure."""
 
 from collections.abc import Sequence
 
@@ -35,8 +35,12 @@ def progress(snapshot: Snapshot, standings: Sequence[Standing]) -> Condition | N
 
 
 def _holders(standings: Sequence[Standing]) -> list[Standing]:
-    """Revisions with pods, or with turns (that sleep, too), the oldest first."""
-    return [s for s in standings if s.revision.replicas or not s.unneeded]
+    """Revisions that take turns, or have some (that sleep, too), the oldest first.
+
+    One that is drained counts no more, though it may have pods for a moment yet: it may be unable
+    to go before the wanted one is there (where a Restate lost its registrations).
+    """
+    return [s for s in standings if s.active or not s.unneeded]
 
 
 def _in_words(standing: Standing) -> str:

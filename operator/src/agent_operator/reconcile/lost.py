@@ -7,8 +7,9 @@ look, and the turns that slipped in end where they began.
 
 from collections.abc import Sequence
 
+from agent_operator.api import names
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile.snapshot import Snapshot
+from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import Standing
 
 
@@ -44,12 +45,22 @@ def restore_active(snapshot: Snapshot, standings: Sequence[Standing]) -> list[do
 
 
 def record(standing: Standing) -> list[do.Action]:
-    """Note a new id once nothing is pinned to the old one; until then, that is seen to."""
+    """Note a new id, with those before it until nothing is pinned to them any more."""
     revision, deployment = standing.revision, standing.deployment
-    if deployment is None or deployment.id == revision.deployment_id:
+    if deployment is None:
         return []
-    if revision.deployment_id is None or not standing.stranded:
-        return [do.record_deployment(revision, deployment.id)]
-    if revision.ready == 0:
-        return []
-    return [do.RepinInvocations(revision, revision.deployment_id, deployment.id)]
+    if deployment.id != revision.deployment_id:
+        return [do.Annotate(revision, ids_to_note(revision, deployment.id))]
+    if standing.stranded:
+        pinned = do.RepinInvocations(revision, standing.stranded[0], deployment.id)
+        return [pinned] if revision.ready else []
+    return [do.Annotate(revision, {names.LOST_IDS_ANNOTATION: None})] if revision.lost_ids else []
+
+
+def ids_to_note(revision: Revision, new_id: str) -> dict[str, str | None]:
+    """The record of a new id: in one with the old ones, or work pinned to them would be lost."""
+    notes: dict[str, str | None] = {names.DEPLOYMENT_ID_ANNOTATION: new_id}
+    old = [i for i in (revision.deployment_id, *revision.lost_ids) if i and i != new_id]
+    if old:
+        notes[names.LOST_IDS_ANNOTATION] = ",".join(old)
+    return notes

@@ -6,18 +6,22 @@ while turns still need them (docs/decisions/0007).
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from agent_operator.api import AgentDeployment, names, providers
 from agent_operator.api.base import ApiModel
 from agent_operator.api.spec import Model
-from agent_operator.reconcile import pod_template, restates
+from agent_operator.reconcile import pod_template, restates, trust
 from agent_operator.reconcile.pod_template import Manifest, ShortForms
 from agent_operator.reconcile.revisions import Wanted
 
+CANDIDATE: Final = "candidate"
+"""The role with which each revision begins: see roles.py."""
+
 
 def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
-    """The ReplicaSet of a revision; its template never changes after creation."""
-    labels = _labels(agent, revision.name)
+    """The ReplicaSet of a revision; of its template only the role's label ever changes."""
+    labels = {**labels_of(agent, revision.name), names.ROLE_LABEL: CANDIDATE}
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -32,8 +36,8 @@ def replica_set(agent: AgentDeployment, revision: Wanted) -> Manifest:
         "spec": {
             "replicas": revision.replicas,
             "selector": {"matchLabels": _selector(revision.name)},
-            "template": pod_template.render(
-                agent.spec.template, _short_forms(agent, revision), labels
+            "template": trust.offered(
+                pod_template.render(agent.spec.template, _short_forms(agent, revision), labels)
             ),
         },
     }
@@ -70,7 +74,8 @@ def _selector(revision: str) -> dict[str, str]:
     return {names.REVISION_LABEL: revision}
 
 
-def _labels(agent: AgentDeployment, revision: str) -> dict[str, str]:
+def labels_of(agent: AgentDeployment, revision: str) -> dict[str, str]:
+    """The labels of all that belongs to a revision."""
     return {
         "app.kubernetes.io/name": agent.metadata.name,
         names.MANAGED_BY_LABEL: names.MANAGER,
@@ -83,7 +88,7 @@ def _metadata(agent: AgentDeployment, revision: str) -> Manifest:
     return {
         "name": revision,
         "namespace": agent.metadata.namespace,
-        "labels": _labels(agent, revision),
+        "labels": labels_of(agent, revision),
     }
 
 

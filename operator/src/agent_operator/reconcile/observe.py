@@ -3,20 +3,30 @@
 I/O only towards Restate, and for what Secrets and ConfigMaps say where an agent asked for that.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from agent_operator.api import AgentDeployment, names, times
-from agent_operator.kube.client import PODS, REPLICA_SETS, SERVICES, Body
+from agent_operator.kube.client import (
+    AUTOSCALERS,
+    BUDGETS,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Body,
+)
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import config_changes, move_record, restates, trouble
+from agent_operator.reconcile import config_changes, gate_jobs, move_record, restates, trouble
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.contents import Contents
+from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.history import at_rest
 from agent_operator.reconcile.revisions import Wanted
-from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
+from agent_operator.reconcile.snapshot import Failure, Front, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
 from agent_operator.restate.view import RestateView, Unreachable
@@ -27,6 +37,7 @@ MOVING: Final = 0.9
 STEADY: Final = 10.0
 
 _FAILURE: Final = TypeAdapter(Failure)
+_GATES: Final = TypeAdapter(GateRecord)
 
 
 async def observe(
@@ -47,14 +58,17 @@ async def observe(
     config = await contents.look(agent)
     target = config_changes.target(agent, settings, config, revisions)
     servers = {target.restate, *(r.restate for r in revisions)}
-    max_age = STEADY if _looks_settled(agent, target, revisions) else MOVING
     asleep = _asleep(agent, target, revisions)
+    steady = _looks_settled(agent, target, revisions) and not asleep
+    max_age = STEADY if steady else MOVING
     looks: dict[Server, RestateView | Unreachable] = {
         server: await restate.view(server, max_age, asleep=asleep.get(server, frozenset()))
         for server in sorted(servers, key=repr)
     }
     restate.sleepers.put(key, asleep)
-    return Snapshot(agent, target, revisions, looks, setback, config, settings.cluster)
+    jobs = gate_jobs.of_jobs(store.children(JOBS, key), store.children(PODS, key))
+    front, cluster = _front(agent, store), settings.cluster
+    return Snapshot(agent, target, revisions, looks, setback, config, jobs, front, cluster)
 
 
 def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
@@ -80,8 +94,19 @@ def _asleep(
 def _revisions(store: Store, key: Key, settings: Settings) -> tuple[Revision, ...]:
     services = {body["metadata"]["name"]: body for body in store.children(SERVICES, key)}
     pods = store.children(PODS, key)
+    autoscaled = {
+        body["metadata"]["name"]: str(
+            (body["metadata"].get("annotations") or {}).get(names.AUTOSCALER_ANNOTATION, "")
+        )
+        for body in store.children(AUTOSCALERS, key)
+    }
+    budgets = {body["metadata"]["name"] for body in store.children(BUDGETS, key)}
     found = [
-        _revision(body, services, pods, settings)
+        replace(
+            _revision(body, services, pods, settings),
+            autoscaled=autoscaled.get(body["metadata"]["name"]),
+            budget=body["metadata"]["name"] in budgets,
+        )
         for body in store.children(REPLICA_SETS, key)
         if "deletionTimestamp" not in body["metadata"]
     ]
@@ -115,16 +140,38 @@ def _revision(
         waking=names.WAKING_ANNOTATION in notes,
         orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
+        untouched_since=_time(notes.get(names.UNTOUCHED_SINCE_ANNOTATION)),
+        role=_label(spec["template"], names.ROLE_LABEL),
+        pod_roles=_pod_roles(own_pods),
         trouble=trouble.of_revision(body, own_pods),
         calling=calling,
-        closed=tuple(filter(None, notes.get(names.CLOSED_ANNOTATION, "").split(","))),
-        waits_for=trouble.waits_for(own_pods),
+        closed=_list(notes.get(names.CLOSED_ANNOTATION)),
+        lost_ids=_list(notes.get(names.LOST_IDS_ANNOTATION)),
+        waits_for=trouble.waits_for(body, own_pods),
         spec_hash=notes.get(names.SPEC_HASH_ANNOTATION),
+        checked=names.CHECKED_ANNOTATION in notes,
+        gates=_gates(notes.get(names.GATES_ANNOTATION)),
+        trusted=gate_jobs.trusted_by(own_pods),
     )
 
 
 def _published(service: Body | None) -> bool | None:
     return bool(service["spec"].get("publishNotReadyAddresses")) if service else None
+
+
+def _pod_roles(pods: list[Body]) -> tuple[tuple[str, str], ...]:
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return tuple((p["metadata"]["name"], _label(p, names.ROLE_LABEL) or "") for p in living)
+
+
+def _front(agent: AgentDeployment, store: Store) -> Front:
+    metadata = agent.metadata
+    for body in store.children(SERVICES, (metadata.namespace, metadata.name)):
+        if body["metadata"]["name"] == metadata.name:
+            selector = body["spec"].get("selector") or {}
+            port = next((port["port"] for port in body["spec"]["ports"]), None)
+            return Front(str(selector.get(names.REVISION_LABEL, "")), port)
+    return Front()
 
 
 def _label(body: Body, label: str) -> str | None:
@@ -137,9 +184,17 @@ def _image(spec: Body) -> str:
     return next(str(c["image"]) for c in containers if c["name"] == names.IMAGE_CONTAINER)
 
 
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
 def _time(text: str | None) -> datetime | None:
     return times.parse(text) if text else None
 
 
 def _failure(text: str | None) -> Failure | None:
     return _FAILURE.validate_json(text) if text else None
+
+
+def _gates(text: str | None) -> GateRecord | None:
+    return _GATES.validate_json(text) if text else None

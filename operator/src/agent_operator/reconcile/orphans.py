@@ -3,7 +3,7 @@
 import logging
 
 from agent_operator.api import names
-from agent_operator.kube.client import AGENT_DEPLOYMENTS, REPLICA_SETS, SERVICES, Body, Kube
+from agent_operator.kube.client import AGENT_DEPLOYMENTS, JOBS, REPLICA_SETS, SERVICES, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
 
@@ -19,7 +19,7 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
     """
     if any(kept(body) for body in store.children(REPLICA_SETS, key)):
         return
-    left = [(r, body) for r in (SERVICES, REPLICA_SETS) for body in store.children(r, key)]
+    left = [(r, body) for r in (JOBS, SERVICES, REPLICA_SETS) for body in store.children(r, key)]
     if not left or not await _is_gone(key, store, kube):
         return
     for resource, body in left:

@@ -9,13 +9,15 @@ from agent_operator.restate.view import Deployment, Load, RestateView
 
 def loads(
     view: RestateView, revision: Revision, deployment: Deployment | None
-) -> tuple[Load, bool]:
-    """What needs a revision under its old and its new id, and whether the old one still counts."""
-    new = view.load(deployment.id) if deployment else Load()
-    if revision.deployment_id is None or (deployment and deployment.id == revision.deployment_id):
-        return new, False
-    old = view.load(revision.deployment_id)
-    return _both(old, new), bool(old.counts.total)
+) -> tuple[Load, tuple[str, ...]]:
+    """What needs a revision under any of its ids, and the lost ids that something is pinned to."""
+    before = dict.fromkeys(i for i in (revision.deployment_id, *revision.lost_ids) if i)
+    if deployment:
+        before.pop(deployment.id, None)
+    whole = view.load(deployment.id) if deployment else Load()
+    for lost in before:
+        whole = _both(view.load(lost), whole)
+    return whole, tuple(lost for lost in before if view.load(lost).counts.total)
 
 
 def _both(old: Load, new: Load) -> Load:

@@ -1,7 +1,7 @@
 """All policy: from a snapshot to what to do, what to show, and when to look again. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,17 +9,18 @@ from agent_operator.api import AgentDeploymentStatus, durations, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import (
     config_changes,
-    credentials,
     deadlines,
+    gates,
     history,
+    idle,
     limits,
     lost,
     moves,
     orphaning,
-    reach,
-    reopening,
+    scaling,
     status,
     suspension,
+    tend,
 )
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
@@ -51,12 +52,8 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
         actions = _delete(snapshot, standings, now)
     else:
         actions = _roll_out(snapshot, standings, now)
-    going = {action.revision for action in actions if isinstance(action, do.RemoveRevision)}
-    staying = [standing for standing in standings if standing.revision not in going]
-    actions += [action for standing in staying for action in reach.due(standing)]
-    actions += [*reopening.due(staying), *credentials.renew(snapshot, staying)]
     return Plan(
-        actions=tuple(actions),
+        actions=tuple(tend.around(snapshot, standings, actions)),
         status=status.build(snapshot, standings, now),
         look_again=_look_again(snapshot, standings, now),
     )
@@ -76,7 +73,11 @@ def _roll_out(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) 
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return [do.AddFinalizer()]
     target = next((s for s in standings if s.revision is snapshot.target), None)
-    actions = [*orphaning.adopt(standings), *_record(standings)]
+    actions = [
+        *orphaning.adopt(standings),
+        *_record(standings),
+        *gates.housekeeping(snapshot),
+    ]
     if not limits.waits(snapshot, standings):
         actions += _pursue(snapshot, target, now)
     kept = history.kept(snapshot, standings)
@@ -107,7 +108,8 @@ def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[
     """Bring the wanted revision up and make it the active one."""
     if target is None or not target.revision.has_service:
         wait = config_changes.must_wait(snapshot)
-        return [] if wait else [do.CreateRevision(snapshot.wanted)]
+        first = replace(snapshot.wanted, replicas=scaling.start(snapshot))
+        return [] if wait else [do.CreateRevision(first)]
     revision = target.revision
     if failure_of(snapshot, revision) and not target.active:
         return _give_up(snapshot, target, now)
@@ -116,12 +118,17 @@ def _pursue(snapshot: Snapshot, target: Standing | None, now: datetime) -> list[
         actions.append(do.mark_idle(revision, None))
     if revision.draining_since:
         actions.append(do.mark_draining(revision, None))
-    if revision.replicas != snapshot.wanted.replicas:
-        actions.append(do.ScaleRevision(revision, snapshot.wanted.replicas))
+    if (replicas := scaling.replicas_due(snapshot, target)) is not None:
+        actions.append(do.ScaleRevision(revision, replicas))
     elif _may_register(snapshot, target):
-        actions.append(do.RegisterRevision(revision))
+        before = gates.before_turns(snapshot, revision)
+        actions += [do.RegisterRevision(revision)] if before is None else before
+        if before is not None and revision.waking:
+            actions += _resume(target)
     elif revision.waking:
         actions += _resume(target)
+    elif target.active:
+        actions += idle.due(snapshot, target, now)
     return actions
 
 
@@ -148,7 +155,7 @@ def _retire(
     """Let a revision that isn't wanted any more go, as soon as nothing needs it."""
     revision = standing.revision
     if standing.known and standing.active:
-        return _keep_active(snapshot, standing)
+        return _keep_active(snapshot, standing, now)
     if not may_remove(standing, target_active=target_active, deleting=False):
         return _keep(snapshot, standing, now)
     if standing.deployment is None:
@@ -161,12 +168,12 @@ def _retire(
     return [do.RemoveRevision(revision, standing.deployment.id)]
 
 
-def _keep_active(snapshot: Snapshot, standing: Standing) -> list[do.Action]:
+def _keep_active(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
     """It takes the new turns until the candidate does, so replicas are asked of it too."""
-    replicas = snapshot.wanted.replicas
-    if replicas and standing.revision.replicas != replicas:
+    replicas = scaling.replicas_due(snapshot, standing) if snapshot.wanted.replicas else None
+    if replicas is not None:
         return [do.ScaleRevision(standing.revision, replicas)]
-    return _resume(standing) if standing.revision.waking else []
+    return _resume(standing) if standing.revision.waking else idle.due(snapshot, standing, now)
 
 
 def _keep(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
@@ -196,8 +203,11 @@ def _end(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Actio
     if way is None or way == "move" or deployment is None or load is None or not load.counts.total:
         return _rest(snapshot, standing, now)
     end = do.EndInvocations(standing.revision, deployment.id, way)
-    # What is cancelled needs a pod to end its turn in.
-    return [end, *_rest(snapshot, standing, now)] if way == "cancel" else [end]
+    if way == "kill":
+        return [end]
+    # What is cancelled needs a pod to end its turn in: not one that goes since it slept till now.
+    rest = _rest(snapshot, standing, now)
+    return [end, *(a for a in rest if not isinstance(a, do.ScaleRevision) or a.replicas)]
 
 
 def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
@@ -211,14 +221,19 @@ def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Acti
         return [do.ScaleRevision(revision, max(snapshot.wanted.replicas, 1))]
     if revision.waking:
         return _resume(standing)
-    asleep = revision.replicas > 0 and not load.counts.awake
-    if not asleep or snapshot.agent.spec.drain.idle == "Keep":
+    if snapshot.agent.spec.drain.idle == "Keep":
         return [do.mark_quiet(revision, None)] if revision.quiet_since else []
+    # An autoscaler goes first: it would bring the pods back.
+    if not revision.replicas or load.counts.awake or revision.autoscaled:
+        return []
     quiet = durations.parse(snapshot.agent.spec.drain.quiet)
     if revision.quiet_since is None and quiet:
         return [do.mark_quiet(revision, now)]
-    if revision.quiet_since and now < revision.quiet_since + quiet:
-        return []
+    # The mark stays while turns wake and fall asleep: when they last did is remembered.
+    if revision.quiet_since:
+        since = idle.since_when(snapshot, standing, revision.quiet_since)
+        if now < since + quiet:
+            return []
     return [do.ScaleRevision(revision, 0)]
 
 
@@ -231,12 +246,13 @@ def _resume(standing: Standing) -> list[do.Action]:
 def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> list[do.Action]:
     if names.FINALIZER not in snapshot.agent.metadata.finalizers:
         return []
+    actions = gates.housekeeping(snapshot)
     if orphaning.wanted(snapshot):
         half_moved = moves.due(snapshot, standings, now)
-        return [*half_moved, *orphaning.let_go(snapshot, standings, now)]
+        return [*actions, *half_moved, *orphaning.let_go(snapshot, standings, now)]
     if not standings:
-        return _let_go(snapshot)
-    actions = _record(standings)
+        return actions or _let_go(snapshot)
+    actions += _record(standings)
     for standing in standings:
         if may_remove(standing, target_active=False, deleting=True):
             deployment_id = standing.deployment.id if standing.deployment else None
@@ -263,6 +279,7 @@ def _forget(ghost: Ghost) -> do.ForgetDeployment:
 def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> timedelta:
     waits = [_pace(snapshot, standings), *config_changes.look_again(snapshot)]
     waits += [_left(s.revision, snapshot, now) for s in standings if s.known]
+    waits += [left for s in standings if (left := idle.time_left(snapshot, s, now))]
     # What is past is no reason to look again at once: it was acted on, or it can't be.
     return min(wait for wait in waits if wait > timedelta(0))
 
@@ -270,12 +287,23 @@ def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime
 def _pace(snapshot: Snapshot, standings: Sequence[Standing]) -> timedelta:
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
     active = any(s.active and snapshot.target in {s.revision, None} for s in standings)
+    if not standings:  # nothing moves until the user does something
+        active = config_changes.must_wait(snapshot) or _refused_for_good(snapshot)
     deleting = snapshot.agent.deleting
     if not away and only_asleep(snapshot.agent, snapshot.wanted, snapshot.revisions):
-        called = any(s.load and s.load.wants_pods for s in standings if not s.revision.replicas)
+        called = any(_called(s) for s in standings if not s.revision.replicas)
         return SOON if called or not (active or deleting) else ASLEEP
     settled = active and not deleting and history.settled(snapshot, standings)
     return SOON if away or not settled else STEADY
+
+
+def _refused_for_good(snapshot: Snapshot) -> bool:
+    return snapshot.setback is not None and snapshot.setback.final
+
+
+def _called(standing: Standing) -> bool:
+    load = standing.load
+    return load is not None and (load.calls if standing.active else load.wants_pods)
 
 
 def _left(revision: Revision, snapshot: Snapshot, now: datetime) -> timedelta:

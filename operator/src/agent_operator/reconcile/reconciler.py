@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,16 +16,25 @@ from agent_operator.kube.store import Key, Store
 from agent_operator.reconcile import orphans, setbacks
 from agent_operator.reconcile.actions import (
     Action,
+    CheckRevision,
     CreateRevision,
+    PointService,
     RegisterRevision,
     RemoveFinalizer,
     ResumeInvocations,
+    StartGate,
     revision_of,
     subject,
 )
 from agent_operator.reconcile.apply import Applier
 from agent_operator.reconcile.contents import Contents
-from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
+from agent_operator.reconcile.errors import (
+    AddressTakenError,
+    GateSetupError,
+    NameTakenError,
+    NotNowError,
+    ServiceTakenError,
+)
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
@@ -44,6 +54,8 @@ MAX_ROUNDS: Final = 8
 RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 # Right after its pods are Ready, a revision may not be reached yet: people wait for the turn.
 RESUME_SECONDS: Final = (*[RETRY_SECONDS[0]] * 15, *RETRY_SECONDS)
+# Soon, to show it, and then as if it had been renamed meanwhile.
+NAME_TAKEN_SECONDS: Final = (RETRY_SECONDS[0], 600.0)
 SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 
 FAILURES: Final = (
@@ -53,7 +65,10 @@ FAILURES: Final = (
     ServiceTakenError,
     AddressTakenError,
     NotNowError,
+    GateSetupError,
 )
+# What a candidate needs to get on: why they don't work is shown.
+STEPS: Final = (CreateRevision, CheckRevision, StartGate, RegisterRevision)
 
 
 @dataclass
@@ -71,6 +86,7 @@ class _Memory:
     held_up: dict[tuple[str, str], _HeldUp] = field(default_factory=dict)
     setback: Setback | None = None
     wanted: str = ""
+    name_taken: bool = False
 
 
 @dataclass
@@ -84,7 +100,7 @@ class Reconciler:
     _memories: dict[Key, _Memory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._applier = Applier(self.kube, self.store, self.restate)
+        self._applier = Applier(self.kube, self.store, self.restate, self.settings)
         self._shower = Shower(self.kube, self.store)
         self._contents = Contents(self.kube)
 
@@ -117,6 +133,8 @@ class Reconciler:
         if memory.wanted != snapshot.wanted.name:
             # What went wrong with another revision says nothing of this one.
             memory.wanted, memory.setback = snapshot.wanted.name, None
+        if memory.name_taken and snapshot.front:
+            snapshot = replace(snapshot, front=replace(snapshot.front, taken=True))
         return snapshot, plan(snapshot, datetime.now(UTC))
 
     async def _carry_out(self, due: Plan, snapshot: Snapshot, memory: _Memory) -> bool:
@@ -137,8 +155,10 @@ class Reconciler:
                 failed = True
             else:
                 memory.held_up.pop(subject(action), None)
-                if isinstance(action, CreateRevision | RegisterRevision):
+                if isinstance(action, STEPS):
                     memory.setback = None
+                elif isinstance(action, PointService):
+                    memory.name_taken = False
                 done += 1
         # A setback shows in the next look's status, so there must be one.
         return done > 0 and not failed
@@ -150,10 +170,11 @@ class Reconciler:
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         before = memory.held_up.get(subject(action))
         attempts = before.attempts + 1 if before else 1
-        pauses = RESUME_SECONDS if isinstance(action, ResumeInvocations) else RETRY_SECONDS
+        pauses = _pauses(action, error)
+        memory.name_taken = memory.name_taken or isinstance(error, NameTakenError)
         pause = pauses[min(attempts, len(pauses)) - 1]
         memory.held_up[subject(action)] = _HeldUp(attempts, time.monotonic() + pause)
-        if isinstance(action, CreateRevision | RegisterRevision):
+        if isinstance(action, STEPS):
             memory.setback = setbacks.of(action, error)
             if memory.setback.final:
                 memory.held_up[subject(action)] = _HeldUp(attempts, math.inf)
@@ -185,3 +206,9 @@ class Reconciler:
         if shown_in is not None:
             waits.append(shown_in)
         return max(min(waits), SHORTEST_WAIT)
+
+
+def _pauses(action: Action, error: Exception) -> Sequence[float]:
+    if isinstance(error, NameTakenError):
+        return NAME_TAKEN_SECONDS
+    return RESUME_SECONDS if isinstance(action, ResumeInvocations) else RETRY_SECONDS

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from agent_operator.api import AgentDeployment, AgentDeploymentSpec
+from agent_operator.api.scaling import Autoscaler
 from agent_operator.reconcile import restates
 from agent_operator.restate.server import Calling, Server
 from agent_operator.settings import Settings
@@ -20,6 +21,7 @@ _NOT_PART: Final = frozenset(
         "restate",
         "revision_history_limit",
         "max_revisions",
+        "scaling",
     }
 )
 _HASH_LENGTH: Final = 10
@@ -50,12 +52,23 @@ def wanted(agent: AgentDeployment, settings: Settings, config: str | None = None
     return Wanted(
         name=name,
         image=agent.spec.image,
-        replicas=agent.spec.replicas,
+        replicas=replicas_of(agent.spec),
         restate=restate,
         uri=f"http://{host}:{agent.spec.port}",
         calling=calling,
         spec_hash=None if config is None else revision_hash(agent.spec, restate.url, calling),
     )
+
+
+def replicas_of(spec: AgentDeploymentSpec) -> int:
+    """The pods that a spec asks for, or the fewest that its autoscaler may have."""
+    autoscaler = autoscaler_of(spec)
+    return autoscaler.min_replicas if autoscaler else spec.replicas
+
+
+def autoscaler_of(spec: AgentDeploymentSpec) -> Autoscaler | None:
+    """What says how many pods there are; nothing does where there are to be none."""
+    return spec.scaling.autoscaler if spec.scaling and spec.replicas else None
 
 
 def revision_hash(

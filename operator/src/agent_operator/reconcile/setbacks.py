@@ -4,7 +4,12 @@ from typing import Final
 
 from agent_operator.kube.errors import KubeError
 from agent_operator.reconcile.actions import Action, CreateRevision
-from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
+from agent_operator.reconcile.errors import (
+    AddressTakenError,
+    GateSetupError,
+    NotNowError,
+    ServiceTakenError,
+)
 from agent_operator.reconcile.snapshot import Setback
 from agent_operator.restate.client import (
     UNREACHABLE,
@@ -37,6 +42,8 @@ def _reason(error: Exception) -> str:
             return "ServiceTaken"
         case AddressTakenError():
             return "AddressTaken"
+        case GateSetupError():
+            return "GateCantRun"
         case NotNowError():
             return "NotNow"
     return "KubernetesRefused"

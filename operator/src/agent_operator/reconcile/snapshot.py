@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent_operator.api import AgentDeployment
+from agent_operator.reconcile.gate_facts import GateJob, GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.restate.server import Calling, Server
@@ -38,11 +39,15 @@ class Revision:
     ``trouble`` says why its pods don't start, if they don't, and ``waits_for`` what they wait for.
     ``deployment_id`` is what Restate gave it at its last registration; ``registering`` whether a
     registration was ever begun.
-    ``published``: its Service leads to pods that aren't Ready, too.
+    ``published``: its Service leads to pods that aren't Ready, too. ``role`` is what new pods are
+    labelled with, ``pod_roles`` what those that live are; ``autoscaled`` tells which autoscaler it
+    has, ``budget`` whether it has a disruption budget; of an active one ``untouched_since`` notes
+    since when nobody has talked to it.
     ``moves`` is the record of moving its invocations to the active revision. ``orphaned``: the
     AgentDeployment that made it went without it.
+    ``trusted`` are the gates' keys that its pods trust (``None``: no key).
     ``calling`` is how Restate is told to call it. ``closed``: its services that the operator has
-    closed to the ingress, before a removal.
+    closed to the ingress, before a removal. ``lost_ids`` are ids that Restate gave it and lost.
     """
 
     name: str
@@ -66,8 +71,29 @@ class Revision:
     trouble: Failure | None = None
     calling: Calling = field(default_factory=Calling)
     closed: tuple[str, ...] = ()
+    lost_ids: tuple[str, ...] = ()
     waits_for: str | None = None
     spec_hash: str | None = None
+    checked: bool = False
+    gates: GateRecord | None = None
+    trusted: frozenset[str | None] = frozenset()
+    role: str | None = None
+    pod_roles: tuple[tuple[str, str], ...] = ()
+    autoscaled: str | None = None
+    budget: bool | None = None
+    untouched_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Service named like the agent: where it leads, if there is one.
+
+    ``taken``: there is one, but not the agent's.
+    """
+
+    revision: str | None = None
+    port: int | None = None
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +112,8 @@ class Setback:
 class Snapshot:
     """The agent, the revision it wants, those it has, and each Restate that one of them uses.
 
-    ``cluster`` is this cluster's id, as its registrations have it.
-    ``setback`` is from the operator's memory: losing it loses a message until the next try.
+    ``setback``, and whether ``front`` is taken, are from the operator's memory: losing them loses
+    a message until the next try. ``cluster`` is this cluster's id, as its registrations have it.
     """
 
     agent: AgentDeployment
@@ -96,6 +122,8 @@ class Snapshot:
     restates: Mapping[Server, RestateView | Unreachable] = field(default_factory=dict)
     setback: Setback | None = None
     config: Config | None = None
+    jobs: tuple[GateJob, ...] = ()
+    front: Front | None = None
     cluster: str = ""
 
     @property

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from agent_operator.api import Phase, names
-from agent_operator.reconcile import clusters
+from agent_operator.reconcile import clusters, gates
 from agent_operator.reconcile.pinned import loads
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
@@ -19,7 +19,7 @@ class Standing:
     """One revision, judged. ``load`` and ``deployment`` are ``None`` while Restate can't be asked.
 
     ``routed``: new turns of at least one of its services go to it. ``failure`` says why it has
-    failed, where it has. ``stranded``: something is pinned to an id that Restate lost.
+    failed, where it has. ``stranded`` are ids that Restate lost and work is pinned to.
     """
 
     revision: Revision
@@ -29,7 +29,7 @@ class Standing:
     load: Load | None = None
     routed: bool = False
     failure: Failure | None = None
-    stranded: bool = False
+    stranded: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -57,7 +57,7 @@ def failure_of(snapshot: Snapshot, revision: Revision) -> Failure | None:
     allowed = snapshot.agent.spec.rollout.breaking_changes == "Allow"
     if revision.failure and revision.failure.reason == BREAKING_CHANGES and allowed:
         return None
-    return revision.failure
+    return None if gates.outdated(snapshot, revision) else revision.failure
 
 
 def foreign_holder(snapshot: Snapshot, standing: Standing) -> Deployment | None:
@@ -165,6 +165,8 @@ def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure |
     deadline = timedelta(seconds=snapshot.agent.spec.rollout.progress_deadline_seconds)
     # Once registered it was active: coming back to it is no first start, and has no deadline.
     if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:
+        return None
+    if gates.holds(snapshot, revision):
         return None
     detail = revision.trouble or snapshot.setback or (snapshot.config and snapshot.config.trouble)
     words = detail.message if detail else revision.waits_for

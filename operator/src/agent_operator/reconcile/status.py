@@ -19,7 +19,9 @@ from agent_operator.api.times import rfc3339
 from agent_operator.reconcile import (
     callers,
     config_changes,
+    gates,
     history,
+    idle,
     limits,
     manifests,
     moves,
@@ -40,6 +42,8 @@ PROGRESSING: Final = "Progressing"
 DRAINING: Final = "Draining"
 STUCK: Final = "Stuck"
 RESTATE_REACHABLE: Final = "RestateReachable"
+
+SERVICE_NAME_TAKEN: Final = "ServiceNameTaken"
 
 HISTORY_LENGTH: Final = 20
 # Enough to know an error by; a trace of it is in Restate.
@@ -141,6 +145,7 @@ def _revision(standing: Standing, snapshot: Snapshot, *, kept: bool) -> Revision
         invocations=standing.load.counts if standing.load else None,
         oldest=standing.load.oldest if standing.load and _drains(standing, snapshot) else None,
         created=rfc3339(revision.created),
+        gates=gates.status(snapshot, revision),
         reason=reason,
         message=message,
     )
@@ -164,6 +169,8 @@ def _ready(snapshot: Snapshot, active: Standing | None) -> Condition:
     if active is None:
         return _condition(READY, "False", "NoActiveRevision", "no revision takes turns yet")
     name, pods = active.revision.name, f"{active.revision.ready}/{active.revision.replicas} pods"
+    if resting := _resting(snapshot, active):
+        return resting
     if active.revision.replicas == 0:
         return _condition(
             READY,
@@ -178,7 +185,31 @@ def _ready(snapshot: Snapshot, active: Standing | None) -> Condition:
         return _condition(
             READY, "Unknown", "RestateUnreachable", f"{name} took turns when Restate was last seen"
         )
-    return _condition(READY, "True", "Serving", f"{name} takes new turns with {pods} ready")
+    serving = f"{name} takes new turns with {pods} ready"
+    if snapshot.front and snapshot.front.taken:
+        service = snapshot.agent.metadata.name
+        return _condition(
+            READY,
+            "True",
+            SERVICE_NAME_TAKEN,
+            f"{serving}; Service {service} is not this AgentDeployment's and was left alone, so"
+            " none leads to the active revision: rename or delete it",
+        )
+    return _condition(READY, "True", "Serving", serving)
+
+
+def _resting(snapshot: Snapshot, active: Standing) -> Condition | None:
+    """It sleeps, or comes back: a turn is answered all the same, a little later."""
+    revision, name = active.revision, active.revision.name
+    if idle.after(snapshot) is None or revision.ready or revision.trouble:
+        return None
+    if revision.replicas == 0 and idle.may_sleep(snapshot, active):
+        return _condition(
+            READY, "True", "Idle", f"{name} holds no pods since nobody talks to it: a turn wakes it"
+        )
+    if revision.replicas == 0 or revision.waking:
+        return _condition(READY, "True", "Waking", f"{name} was called: its pods come back")
+    return None
 
 
 def _progressing(
@@ -245,6 +276,9 @@ def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
         return _condition(
             PROGRESSING, "True", setback.reason, f"{revision.name}: {setback.message}"
         )
+    if waits := gates.explain(snapshot, revision):
+        truth: Truth = "False" if waits[0] == gates.WAITS_FOR_PROMOTION else "True"
+        return _condition(PROGRESSING, truth, *waits)
     return _condition(
         PROGRESSING, "True", "Registering", f"registering {revision.name} with Restate"
     )

@@ -1,6 +1,6 @@
 """Why the pods of a revision don't start, in words: read from the ReplicaSet and its pods. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from agent_operator.kube.client import Body
@@ -24,6 +24,11 @@ def of_revision(replica_set: Body, pods: Sequence[Body]) -> Failure | None:
     for condition in (replica_set.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return Failure("PodsRefused", f"pods can't be made: {condition.get('message', '')}")
+    return of_pods(pods)
+
+
+def of_pods(pods: Sequence[Body]) -> Failure | None:
+    """The first thing that keeps pods from being ready."""
     for pod in sorted(pods, key=lambda p: str(p["metadata"]["name"])):
         if "deletionTimestamp" not in pod["metadata"] and (found := _of_pod(pod)):
             return found
@@ -61,21 +66,23 @@ def _of_containers(pod: str, statuses: Iterable[tuple[str, Body]]) -> Failure | 
     return None
 
 
-def waits_for(pods: Sequence[Body]) -> str | None:
+def waits_for(replica_set: Body, pods: Sequence[Body]) -> str | None:
     """What a revision's pods wait for, where nothing is wrong yet: told once it takes too long."""
+    template = (replica_set.get("spec") or {}).get("template") or {}
+    ending = {
+        f"init container {container['name']}"
+        for container in (template.get("spec") or {}).get("initContainers") or ()
+        if container.get("restartPolicy") != "Always"
+    }
     for pod in sorted(pods, key=lambda p: str(p["metadata"]["name"])):
-        if "deletionTimestamp" not in pod["metadata"] and (found := _waits_for(pod)):
+        if "deletionTimestamp" not in pod["metadata"] and (found := _waits_for(pod, ending)):
             return found
     return None
 
 
-def _waits_for(pod: Body) -> str | None:
+def _waits_for(pod: Body, ending: Collection[str]) -> str | None:
+    """``ending``: the containers that end before the next one starts."""
     name = pod["metadata"]["name"]
-    ending = {
-        f"init container {c['name']}"
-        for c in (pod.get("spec") or {}).get("initContainers") or ()
-        if c.get("restartPolicy") != "Always"
-    }
     for what, container in _statuses(pod.get("status") or {}):
         state = container.get("state") or {}
         where = f"pod {name}, {what}"

@@ -8,6 +8,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from typing import Any, Final, Literal, Self
 import httpx
 
 from agent_operator import metrics
+from agent_operator.api import times
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.kube.errors import SecretError
 from agent_operator.restate.access import Access, Credentials, tls_context
@@ -82,6 +84,11 @@ where status = 'backing-off' and last_failure_error_code = 'RT0010'
 ATTEMPTED_SQL: Final = """
 select distinct last_attempt_deployment_id as deployment from sys_invocation_state
 """
+LAST_TURN_SQL: Final = """
+select max(modified_at) as last from sys_invocation
+where coalesce(pinned_deployment_id, last_attempt_deployment_id) = '{}'
+"""
+DEPLOYMENT_ID: Final = re.compile(r"[A-Za-z0-9_]+")
 BATCH: Final = 1000
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
@@ -188,6 +195,14 @@ class RestateClient:
         """Deployments with an attempt under way or due again: cheap, from the invoker's memory."""
         rows = await self._query(ATTEMPTED_SQL)
         return frozenset(row["deployment"] for row in rows if row.get("deployment"))
+
+    async def last_turn(self, deployment_id: str) -> datetime | None:
+        """When an invocation at a deployment last got on, completed ones that are kept included."""
+        if not DEPLOYMENT_ID.fullmatch(deployment_id):
+            raise RestateUnavailableError(f"{deployment_id!r} is no id of a deployment")
+        rows = await self._query(LAST_TURN_SQL.format(deployment_id))
+        last = rows[0].get("last") if rows else None
+        return times.parse(last) if last else None
 
     async def loads(self) -> dict[str, Load]:
         """What needs each deployment, by its id."""

@@ -7,7 +7,8 @@ asked again with backoff, however many objects wait for it.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
@@ -37,6 +38,7 @@ class _Watched:
     begun_at: float = float("-inf")
     failures: int = 0
     changes: int = 0
+    awake: dict[str, datetime] = field(default_factory=dict)
 
     def begun_since(self, asked_at: float) -> bool:
         """Whether the last look began after somebody asked for one, who waited meanwhile."""
@@ -59,7 +61,7 @@ class RestateObserver:
         self._connect = connect
         self._clock = clock
         self._watched: dict[Server, _Watched] = {}
-        self.sleepers = Sleepers(lambda restate: self.client(restate).attempted())
+        self.sleepers = Sleepers(lambda restate: self.client(restate).attempted(), self.forget)
 
     def client(self, restate: Server) -> RestateClient:
         """The client of one server."""
@@ -124,7 +126,7 @@ class RestateObserver:
         started, changes = self._clock(), server.changes
         server.begun_at = started
         try:
-            server.seen = await _read(server.client)
+            server.seen = _remembering(await _read(server.client), server.awake)
             server.failures = 0
             # What was changed meanwhile may be missing from it: good for now, but not for later.
             server.seen_at = started if server.changes == changes else float("-inf")
@@ -144,3 +146,12 @@ async def _read(client: RestateClient) -> RestateView:
         raise RestateUnavailableError(
             f"{client.url} answered in a form that this operator does not know: {error!r}"
         ) from error
+
+
+def _remembering(view: RestateView, awake: dict[str, datetime]) -> RestateView:
+    """The view, with when each deployment was last seen at work."""
+    now = datetime.now(UTC)
+    awake |= {found: now for found, load in view.loads.items() if load.calls}
+    for gone in awake.keys() - {deployment.id for deployment in view.deployments}:
+        del awake[gone]
+    return replace(view, awake=dict(awake))

@@ -25,9 +25,14 @@ def _nobody(_: Key) -> None:
 
 @dataclass
 class Sleepers:
-    """Who sleeps where. ``attempted`` asks a Restate at which deployments something was tried."""
+    """Who sleeps where.
+
+    ``attempted`` asks a Restate at which deployments something was tried; ``outdated`` is told
+    where a look made before says too little; ``woken`` who is called.
+    """
 
     attempted: Attempted
+    outdated: Callable[[Server], None]
     woken: Callable[[Key], None] = _nobody
     _asleep: dict[Server, dict[Key, frozenset[str]]] = field(default_factory=dict)
     _called: dict[Server, frozenset[str] | None] = field(default_factory=dict)
@@ -74,6 +79,9 @@ class Sleepers:
         with contextlib.suppress(RestateUnavailableError, KeyError, TypeError):
             called = await self.attempted(restate)
         self._called[restate] = called
-        for key, ids in list(self._asleep.get(restate, {}).items()):
-            if called is not None and ids & called:
-                self.woken(key)
+        asleep = self._asleep.get(restate, {})
+        woken = [key for key, ids in asleep.items() if called and ids & called]
+        if woken:
+            self.outdated(restate)
+        for key in woken:
+            self.woken(key)

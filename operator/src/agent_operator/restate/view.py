@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 from agent_operator.api import names
@@ -56,6 +57,12 @@ class Load:
     stuck: tuple[StuckInvocation, ...] = ()
 
     @property
+    def calls(self) -> bool:
+        """Whether any of them is at work or wants to be; one that waits for its time is not."""
+        stranded = any(found.paused and found.unanswered for found in self.stuck)
+        return self.counts.running + self.counts.backing_off > 0 or stranded
+
+    @property
     def wants_pods(self) -> bool:
         """Whether any of them would go on if there were pods."""
         stranded = any(found.paused and found.unanswered for found in self.stuck)
@@ -68,12 +75,14 @@ class RestateView:
 
     ``loads`` has the deployments that something needs, by id; it was read after ``services``, so
     a deployment that had no route and no load can get no more work. Each object of the cluster
-    looks its own up in here, so it is found by index.
+    looks its own up in here, so it is found by index. ``awake`` tells when work was last seen at a
+    deployment, by this operator since its start.
     """
 
     deployments: tuple[Deployment, ...] = ()
     services: tuple[Service, ...] = ()
     loads: Mapping[str, Load] = field(default_factory=dict)
+    awake: Mapping[str, datetime] = field(default_factory=dict)
 
     def route(self, service: str) -> str | None:
         """The id of the deployment that a service's new invocations go to."""
