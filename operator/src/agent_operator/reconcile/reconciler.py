@@ -138,7 +138,8 @@ class Reconciler:
         for action in due.actions:
             held_up = memory.held_up.get(subject(action))
             if held_up and time.monotonic() < held_up.until:
-                failed = True
+                # A name that is taken may be so for ever, and holds nothing else up.
+                failed = failed or not isinstance(action, PointService)
                 continue
             if failed and isinstance(action, RemoveFinalizer):
                 continue
