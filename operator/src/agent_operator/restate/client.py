@@ -6,6 +6,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 ``force=true``.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -87,6 +88,9 @@ where coalesce(pinned_deployment_id, last_attempt_deployment_id) = '{}'
 """
 DEPLOYMENT_ID: Final = re.compile(r"[A-Za-z0-9_]+")
 BATCH: Final = 1000
+# Restate keeps all registrations under one key: of many changes at a time most meet another one,
+# are tried again, and fail in the end. More than one, so that a slow endpoint holds up no other.
+CHANGES_AT_ONCE: Final = 3
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
 _MAY_BE_STUCK: Final = frozenset({"paused", "backing-off"})
@@ -122,6 +126,7 @@ class RestateClient:
         self._http = httpx.AsyncClient(
             base_url=url, timeout=TIMEOUT, transport=transport, trust_env=False
         )
+        self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -230,7 +235,9 @@ class RestateClient:
             RegistrationRefusedError: Restate refuses it (a changed service type, say).
             RestateUnavailableError: Restate itself didn't answer.
         """
-        answer = await self._post_deployment(uri, metadata, again or allow_breaking, dry_run=False)
+        force = again or allow_breaking
+        async with self._changes:
+            answer = await self._post_deployment(uri, metadata, force, dry_run=False)
         return _deployment({"uri": uri, "metadata": metadata, **answer})
 
     async def _post_deployment(
@@ -249,9 +256,9 @@ class RestateClient:
 
     async def deregister(self, deployment_id: str) -> None:
         """Forget a deployment, whatever still needs it; one that is gone already is fine."""
-        response = await self._send(
-            "DELETE", f"/deployments/{deployment_id}", params={"force": "true"}
-        )
+        path = f"/deployments/{deployment_id}"
+        async with self._changes:
+            response = await self._send("DELETE", path, params={"force": "true"})
         if response.status_code != httpx.codes.NOT_FOUND:
             self._checked(response)
 
