@@ -22,6 +22,7 @@ from agent_operator.kube.errors import KubeError
 Body = dict[str, Any]
 
 TIMEOUT_SECONDS: Final = 30
+CONNECTIONS: Final = 16
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
@@ -76,6 +77,8 @@ class Kube:
     async def connect(cls) -> "Kube":
         """Connect as the pod's service account, or with KUBECONFIG outside of a cluster."""
         configuration = kube_client.Configuration()
+        # Each costs a handshake and a quarter of a megabyte.
+        configuration.connection_pool_maxsize = CONNECTIONS
         try:
             await cls._configure(configuration)
         except (kube_config.ConfigException, OSError) as error:
