@@ -46,6 +46,7 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
     import restate
 
     from agent_service.durable.agents import models_of
+    from agent_service.durable.eager import with_sent_state
     from agent_service.durable.objects import agent_object
 
     if not agents:
@@ -58,7 +59,8 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
         models = sorted({_check_model(model) for model in models_of(agent)})
         logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
     services = [agent_object(agent, settings) for agent in agents]
-    return restate.app(services, identity_keys=list(settings.identity_keys) or None)
+    keys = list(settings.identity_keys) or None
+    return with_sent_state(restate.app(services, identity_keys=keys))
 
 
 def server_config(settings: Settings) -> Config:

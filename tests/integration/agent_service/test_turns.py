@@ -212,3 +212,18 @@ def test_a_bad_request_is_refused_and_leaves_no_session(
     answer = restate.call("WeatherAgent", session, "turn", body)
     assert answer.status_code == 400
     assert restate.messages("WeatherAgent", session) == []
+
+
+def test_a_turns_journal_does_not_grow_with_its_session(restate: Restate, session: str) -> None:
+    sizes = []
+    for number in range(1, 31):
+        invocation = restate.send("WeatherAgent", session, f"weather in City{number:03d}")
+        assert restate.result(invocation).status_code == 200
+        sizes.append(_journal_bytes(restate, invocation))
+    # Without it, turn 30 would journal 29 turns of about 4 KB each.
+    assert sizes[29] < 1.2 * sizes[4], sizes
+
+
+def _journal_bytes(restate: Restate, invocation: str) -> int:
+    sql = f"select sum(raw_length) as n from sys_journal where id = '{invocation}'"
+    return int(restate.query(sql)[0]["n"])

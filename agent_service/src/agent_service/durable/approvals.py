@@ -23,11 +23,11 @@ from agent_service.api import (
     PendingApproval,
     PendingApprovals,
 )
-from agent_service.durable.scope import current_turn
+from agent_service.durable.scope import TurnScope, current_turn
 from agent_service.durable.sessions import ModelSerde, Reader, Store
 from agent_service.durable.suspension import sleep_until
 
-PENDING_PREFIX = "approval/"
+PENDING_KEY = "approvals"
 ANSWERED_PREFIX = "answered/"
 
 __all__ = ["Decision", "answer", "approval", "drop_stale", "pending"]
@@ -40,7 +40,7 @@ class AnsweredApproval(BaseModel):
     decision: Decision
 
 
-_PENDING = ModelSerde(PendingApproval)
+_PENDING = ModelSerde(PendingApprovals)
 _ANSWERED = ModelSerde(AnsweredApproval)
 
 
@@ -75,14 +75,15 @@ async def approval(*, title: str, details: str = "") -> Decision:
         request = PendingApproval(
             id=identity, title=title, details=f"{details}{note}", requested_at=asked
         )
-        turn.context.set(PENDING_PREFIX + identity, request, serde=_PENDING)
+        turn.pending[identity] = request
+        _write_pending(turn)
         sleep_until(turn.context, waiting)
         try:
             decision = await _decision(waiting)
         except TerminalError:
-            turn.context.clear(PENDING_PREFIX + identity)
+            _drop(turn, identity)
             raise
-        turn.context.clear(PENDING_PREFIX + identity)
+        _drop(turn, identity)
         if decision is not None:
             break
         # Anyone can resolve an awakeable with anything; what can't be read decides nothing.
@@ -113,15 +114,23 @@ async def _decision(waiting: Awaitable[bytes | None]) -> Decision | None:
         return None
 
 
+def _drop(turn: TurnScope, identity: str) -> None:
+    del turn.pending[identity]
+    if turn.pending:
+        _write_pending(turn)
+    else:
+        turn.context.clear(PENDING_KEY)
+
+
+def _write_pending(turn: TurnScope) -> None:
+    # One entry for all: it is read at each turn's begin, which must not list the session's keys.
+    entries = PendingApprovals(list(turn.pending.values()))
+    turn.context.set(PENDING_KEY, entries, serde=_PENDING)
+
+
 async def pending(reader: Reader) -> PendingApprovals:
     """Lists what the session waits for, oldest first."""
-    keys = [key for key in await reader.state_keys() if key.startswith(PENDING_PREFIX)]
-    found: list[PendingApproval] = []
-    for key in keys:
-        entry = await reader.get(key, serde=_PENDING)
-        if entry is not None:
-            found.append(entry)
-    return PendingApprovals(sorted(found, key=lambda entry: entry.requested_at))
+    return await reader.get(PENDING_KEY, serde=_PENDING) or PendingApprovals([])
 
 
 async def drop_stale(store: Store) -> None:
@@ -129,9 +138,8 @@ async def drop_stale(store: Store) -> None:
 
     To be called when a turn begins: a session runs one turn at a time.
     """
-    for key in await store.state_keys():
-        if key.startswith(PENDING_PREFIX):
-            store.clear(key)
+    if await store.get(PENDING_KEY, serde=_PENDING) is not None:
+        store.clear(PENDING_KEY)
 
 
 async def answer(resolver: Resolver, given: ApprovalAnswer, at: datetime) -> AnswerReceipt:
@@ -140,7 +148,8 @@ async def answer(resolver: Resolver, given: ApprovalAnswer, at: datetime) -> Ans
     Raises:
         restate.TerminalError: 404 if the session knows no such approval, 409 if it was answered.
     """
-    if await resolver.get(PENDING_PREFIX + given.id, serde=_PENDING) is None:
+    waiting = await pending(resolver)
+    if not any(entry.id == given.id for entry in waiting.root):
         record = await resolver.get(ANSWERED_PREFIX + given.id, serde=_ANSWERED)
         if record is None:
             raise TerminalError(

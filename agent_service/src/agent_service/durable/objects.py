@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from agent_service.api import (
 )
 from agent_service.durable import approvals
 from agent_service.durable.agents import durable_app
+from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
 from agent_service.durable.sessions import ObjectSessions, Store, read_history, text_of
@@ -82,6 +84,39 @@ def _readable[M: BaseModel](request: M | Unreadable) -> M:
     return request
 
 
+class Begin(BaseModel):
+    """What the first attempt of a turn found, for all that follow.
+
+    Attributes:
+        at: when it was, in seconds since 1970.
+        sent: whether the whole session came along with the call.
+    """
+
+    at: float
+    sent: bool
+
+
+async def _begin(context: restate.ObjectContext) -> Begin:
+    async def look() -> Begin:
+        return Begin(at=time.time(), sent=sent_state() is not None)
+
+    return await context.run_typed("begin", look)
+
+
+def _sent_session(begin: Begin) -> SentState | None:
+    """The session as sent, if the first attempt read it from there: a replay has to do likewise.
+
+    Raises:
+        RuntimeError: this attempt didn't get it; another one may.
+    """
+    if not begin.sent:
+        return None
+    found = sent_state()
+    if found is None:
+        raise RuntimeError("Restate sent only a part of the session, unlike at the first attempt")
+    return found
+
+
 class AgentTurns:
     """Runs the turns of one agent.
 
@@ -105,11 +140,14 @@ class AgentTurns:
         """
         if not request.message.strip():
             raise TerminalError("message must not be empty", HTTPStatus.BAD_REQUEST)
-        clock = Clock(await context.time())
+        begin = await _begin(context)
+        clock = Clock(begin.at)
         scope = TurnScope(context, clock, self._settings.model_timeout)
         with turn_scope(scope):
             await approvals.drop_stale(cast("Store", context))
-            sessions = ObjectSessions(cast("Store", context), context.key(), clock)
+            sessions = ObjectSessions(
+                cast("Store", context), context.key(), clock, _sent_session(begin)
+            )
             number = await sessions.begin_turn(
                 app_name=self.name, user_id=USER, message=request.message
             )
@@ -179,7 +217,7 @@ def agent_object(served: BaseAgent | App, settings: Settings) -> restate.Virtual
     @service.handler(kind="shared")
     async def history(ctx: restate.ObjectSharedContext) -> History:
         """Returns the session's messages, those of a running turn included."""
-        messages = await read_history(cast("Store", ctx))
+        messages = await read_history(cast("Store", ctx), sent_state())
         return History(agent=turns.name, session=ctx.key(), messages=messages)
 
     @service.handler(name="approvals", kind="shared")

@@ -19,7 +19,7 @@ import restate
 from google.adk.platform import time as platform_time
 from google.adk.platform import uuid as platform_uuid
 
-from agent_service.api import Usage
+from agent_service.api import PendingApproval, Usage
 
 # Distinct times keep the order of events where only their times are compared.
 _TICK = 1e-5
@@ -50,6 +50,7 @@ class TurnScope:
         clock: the journal's time.
         model_timeout: seconds a model call may take.
         usage: tokens so far.
+        pending: the approvals that it waits for, by id, oldest first.
         last_calls: the tool call that started last, by the call that encloses it.
     """
 
@@ -57,6 +58,7 @@ class TurnScope:
     clock: Clock
     model_timeout: float
     usage: Usage = field(default_factory=Usage)
+    pending: dict[str, PendingApproval] = field(default_factory=dict)
     last_calls: dict[asyncio.Task[Any] | None, asyncio.Task[Any]] = field(default_factory=dict)
 
 
