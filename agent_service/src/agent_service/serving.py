@@ -14,10 +14,10 @@ from agent_service.errors import ConfigurationError
 from agent_service.settings import Settings, provide_gemini_key
 
 if TYPE_CHECKING:
-    from google.adk.agents.base_agent import BaseAgent
-    from google.adk.apps.app import App
     from google.adk.models.base_llm import BaseLlm
     from hypercorn.config import Config
+
+    from agent_service.durable.agents import Served
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def _check_model(model: BaseLlm) -> str:
     return model.model
 
 
-def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
+def build_app(agents: Sequence[Served], settings: Settings) -> Any:
     """Makes the ASGI app that serves ``agents`` to Restate.
 
     Raises:
@@ -126,14 +126,14 @@ async def _serve(app: Any, settings: Settings, started: float) -> None:
     logger.info("stopped")
 
 
-def serve(*agents: BaseAgent | App, settings: Settings | None = None) -> None:
+def serve(*agents: Served, settings: Settings | None = None) -> None:
     """Serves agents until SIGTERM or SIGINT; turns under way may end first.
 
     Each agent becomes a virtual object of its name, with one session for each key. ``/health``
     answers 200 for probes.
 
     Args:
-        agents: ADK agents or apps. They are copied, not changed.
+        agents: ADK agents, workflows or apps.
         settings: how to serve; from the environment by default.
 
     Raises:

@@ -6,12 +6,13 @@ import asyncio
 import os
 from pathlib import Path
 
-from google.adk.agents import Agent
+from google.adk.agents import Agent, LoopAgent, ParallelAgent, SequentialAgent
 from google.adk.agents.callback_context import CallbackContext
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.tools.tool_context import ToolContext
+from google.adk.workflow import JoinNode, Workflow
 
 from agent_service import restate_object_context
 
@@ -67,3 +68,48 @@ callbacks = Agent(
     before_model_callback=before_model,
     after_model_callback=after_model,
 )
+
+
+def _speaker(name: str) -> Agent:
+    """Says what the script has for its name."""
+    return Agent(name=name, model=MODEL, instruction=f"You are {name}.", output_key=name)
+
+
+def stop_when_told(tool_context: ToolContext) -> dict[str, str]:
+    """Ends the loop."""
+    tool_context.actions.escalate = True
+    return {"status": "stopped"}
+
+
+line = SequentialAgent(name="Line", sub_agents=[_speaker("L1"), _speaker("L2")])
+team = ParallelAgent(name="Team", sub_agents=[_speaker("T1"), _speaker("T2"), _speaker("T3")])
+rounds = LoopAgent(
+    name="Rounds",
+    max_iterations=5,
+    sub_agents=[Agent(name="R1", model=MODEL, instruction="You are R1.", tools=[stop_when_told])],
+)
+
+
+async def _step_of(name: str, seconds: float) -> str:
+    async def step() -> str:
+        note(f"begin {name}")
+        await asyncio.sleep(seconds)
+        note(f"end {name}")
+        return name
+
+    return await restate_object_context().run_typed(f"step {name}", step)
+
+
+async def quick() -> str:
+    return await _step_of("quick", 0.1) + await _step_of("quicker", 0.1)
+
+
+async def slow() -> str:
+    return await _step_of("slow", 1.0)
+
+
+def together(node_input: dict[str, str]) -> str:
+    return " and ".join(f"{key}={value}" for key, value in sorted(node_input.items()))
+
+
+flow = Workflow(name="Flow", edges=[("START", (quick, slow), JoinNode(name="joined"), together)])

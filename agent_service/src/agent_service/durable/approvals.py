@@ -77,7 +77,7 @@ async def approval(*, title: str, details: str = "") -> Decision:
         )
         turn.pending[identity] = request
         _write_pending(turn)
-        sleep_until(turn.context, waiting)
+        sleep_until(turn.branches, waiting)
         try:
             decision = await _decision(waiting)
         except TerminalError:

@@ -10,9 +10,7 @@ from http import HTTPStatus
 from typing import cast, override
 
 import restate
-from google.adk.agents.base_agent import BaseAgent
 from google.adk.agents.run_config import RunConfig
-from google.adk.apps.app import App
 from google.adk.events.event import Event
 from google.adk.runners import Runner
 from google.genai import types
@@ -30,7 +28,8 @@ from agent_service.api import (
     TurnRequest,
 )
 from agent_service.durable import approvals
-from agent_service.durable.agents import durable_app
+from agent_service.durable.agents import Served, durable_app, root_of
+from agent_service.durable.branches import branching
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
@@ -125,7 +124,7 @@ class AgentTurns:
         settings: how to serve it.
     """
 
-    def __init__(self, served: BaseAgent | App, settings: Settings) -> None:
+    def __init__(self, served: Served, settings: Settings) -> None:
         self._app = durable_app(served)
         self._settings = settings
         self._run_config = RunConfig(max_llm_calls=settings.max_model_calls)
@@ -142,24 +141,13 @@ class AgentTurns:
             raise TerminalError("message must not be empty", HTTPStatus.BAD_REQUEST)
         begin = await _begin(context)
         clock = Clock(begin.at)
-        scope = TurnScope(context, clock, self._settings.model_timeout)
-        with turn_scope(scope):
-            await approvals.drop_stale(cast("Store", context))
-            sessions = ObjectSessions(
-                cast("Store", context), context.key(), clock, _sent_session(begin)
-            )
-            number = await sessions.begin_turn(
-                app_name=self.name, user_id=USER, message=request.message
-            )
-            try:
-                text = await self._answer(sessions, context.key(), request.message)
-            except Exception as error:
-                final = terminal_error(error)
-                if final is None:
-                    raise
-                sessions.end_turn(revision=self._settings.revision, error=final.message)
-                raise final from error
-            sessions.end_turn(revision=self._settings.revision)
+        async with branching(context) as branches:
+            scope = TurnScope(context, clock, self._settings.model_timeout, branches)
+            with turn_scope(scope):
+                sessions = ObjectSessions(
+                    cast("Store", context), context.key(), clock, _sent_session(begin)
+                )
+                number, text = await self._take_turn(context, sessions, request.message)
         return TurnAnswer(
             answer=text,
             agent=self.name,
@@ -168,6 +156,22 @@ class AgentTurns:
             revision=self._settings.revision,
             usage=scope.usage,
         )
+
+    async def _take_turn(
+        self, context: restate.ObjectContext, sessions: ObjectSessions, message: str
+    ) -> tuple[int, str]:
+        await approvals.drop_stale(cast("Store", context))
+        number = await sessions.begin_turn(app_name=self.name, user_id=USER, message=message)
+        try:
+            text = await self._answer(sessions, context.key(), message)
+        except Exception as error:
+            final = terminal_error(error)
+            if final is None:
+                raise
+            sessions.end_turn(revision=self._settings.revision, error=final.message)
+            raise final from error
+        sessions.end_turn(revision=self._settings.revision)
+        return number, text
 
     async def _answer(self, sessions: ObjectSessions, session: str, message: str) -> str:
         runner = Runner(app=self._app, app_name=self.name, session_service=sessions)
@@ -193,16 +197,15 @@ def _final_text(event: Event) -> str:
     return text_of(event.content) if event.is_final_response() else ""
 
 
-def agent_object(served: BaseAgent | App, settings: Settings) -> restate.VirtualObject:
+def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
     """Makes the virtual object that serves an agent, named after it.
 
     Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``.
     """
     turns = AgentTurns(served, settings)
-    described = served.root_agent if isinstance(served, App) else served
     service = restate.VirtualObject(
         turns.name,
-        description=getattr(described, "description", "") or None,
+        description=root_of(served).description or None,
         inactivity_timeout=timedelta(seconds=settings.inactivity_timeout),
         abort_timeout=timedelta(seconds=settings.abort_timeout),
         journal_retention=timedelta(seconds=settings.journal_retention),

@@ -6,13 +6,11 @@ replay makes the very same events.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 from uuid import UUID
 
 import restate
@@ -20,6 +18,7 @@ from google.adk.platform import time as platform_time
 from google.adk.platform import uuid as platform_uuid
 
 from agent_service.api import PendingApproval, Usage
+from agent_service.durable.branches import Branches
 
 # Distinct times keep the order of events where only their times are compared.
 _TICK = 1e-5
@@ -49,17 +48,17 @@ class TurnScope:
         context: Restate's context of the turn.
         clock: the journal's time.
         model_timeout: seconds a model call may take.
+        branches: what runs side by side in it.
         usage: tokens so far.
         pending: the approvals that it waits for, by id, oldest first.
-        last_calls: the tool call that started last, by the call that encloses it.
     """
 
     context: restate.ObjectContext
     clock: Clock
     model_timeout: float
+    branches: Branches
     usage: Usage = field(default_factory=Usage)
     pending: dict[str, PendingApproval] = field(default_factory=dict)
-    last_calls: dict[asyncio.Task[Any] | None, asyncio.Task[Any]] = field(default_factory=dict)
 
 
 _current: ContextVar[TurnScope | None] = ContextVar("agent_service_turn", default=None)
@@ -77,6 +76,11 @@ def current_turn() -> TurnScope:
             "there is no turn here: this works only inside an agent that agent_service serves"
         )
     return scope
+
+
+def in_turn() -> bool:
+    """Whether a turn of an agent served by this package runs here."""
+    return _current.get() is not None
 
 
 @contextmanager
