@@ -80,7 +80,7 @@ def test_callbacks_run_and_their_state_stays(
 def _measure(*names: str) -> Rule:
     # The first takes longest, so that the order can't come from how long they take.
     calls = [
-        Call(name="measure", args={"what": name, "seconds": 0.4 / (index + 1)})
+        Call(name="measure", args={"what": name, "seconds": 1.5 - 0.7 * index})
         for index, name in enumerate(names)
     ]
     return Rule(
