@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from google.adk.agents import Agent, LoopAgent, ParallelAgent, SequentialAgent
@@ -14,7 +15,7 @@ from google.adk.tools.agent_tool import AgentTool
 from google.adk.tools.tool_context import ToolContext
 from google.adk.workflow import JoinNode, Workflow
 
-from agent_service import restate_object_context
+from agent_service import approval, restate_object_context
 
 MODEL = "gemini-2.5-flash"
 
@@ -113,3 +114,26 @@ def together(node_input: dict[str, str]) -> str:
 
 
 flow = Workflow(name="Flow", edges=[("START", (quick, slow), JoinNode(name="joined"), together)])
+
+
+async def decide(what: str, seconds: float, escalate: bool) -> dict[str, object]:
+    """Lets people choose.
+
+    Args:
+        what: What is decided.
+        seconds: How long they have; 0 for ever.
+        escalate: Whether the boss is asked after that.
+    """
+    decision = await approval(
+        title=what,
+        choices=["keep", "sell"],
+        who=["ann", "bob"],
+        deadline=timedelta(seconds=seconds) if seconds else None,
+        escalate_to=["boss"] if escalate else [],
+        default="keep",
+    )
+    note(f"decided {what}")
+    return {"made": f"{what}: {decision.choice} by {decision.by or 'nobody'}"}
+
+
+choosing = Agent(name="ChoosingAgent", model=MODEL, tools=[decide])

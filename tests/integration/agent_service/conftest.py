@@ -15,6 +15,7 @@ SERVED = (
     "agent_service.agents.claims:agent",
     f"{AGENTS}:tools",
     f"{AGENTS}:callbacks",
+    f"{AGENTS}:choosing",
     f"{AGENTS}:line",
     f"{AGENTS}:team",
     f"{AGENTS}:rounds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -14,7 +15,9 @@ from google.adk.models.google_llm import Gemini
 from google.adk.plugins.base_plugin import BasePlugin
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.workflow import Workflow
+from restate import TerminalError
 
+from agent_service import approval
 from agent_service.agents import claims, weather
 from agent_service.durable import scope as scopes
 from agent_service.durable.agents import durable_app, models_of
@@ -146,3 +149,33 @@ def test_an_apps_plugins_are_kept() -> None:
     names = [p.name for p in durable_app(app).plugins]
     assert names == ["agent_service_ordered_branches", "mine"]
     assert [p.name for p in app.plugins] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"title": " "}, "title"),
+        ({"choices": ["a", "a"]}, "must differ"),
+        ({"choices": ["a", " "]}, "not be empty"),
+        ({"choices": ["a"], "default": "b"}, "'b' is none of the choices"),
+        ({"choices": ["a"], "default": True}, "must name one"),
+        ({"escalate_to": ["boss"]}, "needs a deadline"),
+        ({"deadline": timedelta(0)}, "must lie ahead"),
+    ],
+)
+async def test_an_approval_that_makes_no_sense_ends_the_turn(
+    wrong: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(TerminalError, match=why):
+        await approval(**{"title": "Pay?", **wrong})
+
+
+def test_the_time_to_decide_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAIM_DEADLINE_HOURS", "0.5")
+    assert claims.answer_time() == timedelta(minutes=30)
+    for wrong in ("0", "-1", "soon", "1e300", "nan"):
+        monkeypatch.setenv("CLAIM_DEADLINE_HOURS", wrong)
+        with pytest.raises(ConfigurationError, match="CLAIM_DEADLINE_HOURS"):
+            claims.answer_time()
+    monkeypatch.setenv("CLAIM_APPROVERS", " ann, ,bob")
+    assert claims.approvers() == ["ann", "bob"]

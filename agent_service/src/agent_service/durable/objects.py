@@ -22,12 +22,13 @@ from restate.serde import Serde
 from agent_service.api import (
     AnswerReceipt,
     ApprovalAnswer,
+    Approvals,
     History,
     PendingApprovals,
     TurnAnswer,
     TurnRequest,
 )
-from agent_service.durable import approvals
+from agent_service.durable import inbox
 from agent_service.durable.agents import Served, durable_app, root_of
 from agent_service.durable.branches import branching
 from agent_service.durable.eager import SentState, sent_state
@@ -160,7 +161,7 @@ class AgentTurns:
     async def _take_turn(
         self, context: restate.ObjectContext, sessions: ObjectSessions, message: str
     ) -> tuple[int, str]:
-        await approvals.drop_stale(cast("Store", context))
+        await inbox.drop_stale(cast("Store", context))
         number = await sessions.begin_turn(app_name=self.name, user_id=USER, message=message)
         try:
             text = await self._answer(sessions, context.key(), message)
@@ -200,7 +201,8 @@ def _final_text(event: Event) -> str:
 def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
     """Makes the virtual object that serves an agent, named after it.
 
-    Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``.
+    Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``,
+    ``decisions``.
     """
     turns = AgentTurns(served, settings)
     service = restate.VirtualObject(
@@ -226,13 +228,18 @@ def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
     @service.handler(name="approvals", kind="shared")
     async def list_approvals(ctx: restate.ObjectSharedContext) -> PendingApprovals:
         """Lists the approvals that the session's turn waits for."""
-        return await approvals.pending(cast("Store", ctx))
+        return await inbox.pending(cast("Store", ctx))
+
+    @service.handler(kind="shared")
+    async def decisions(ctx: restate.ObjectSharedContext) -> Approvals:
+        """Lists who decided what, and when, in this session."""
+        return Approvals(answered=await inbox.answered(cast("Store", ctx)))
 
     @service.handler(kind="shared", input_serde=RequestSerde(ApprovalAnswer))
     async def answer(ctx: restate.ObjectSharedContext, request: ApprovalAnswer) -> AnswerReceipt:
         """Answers a pending approval of this session."""
         given = _readable(request)
         at = datetime.fromtimestamp(await ctx.time(), UTC)
-        return await approvals.answer(cast("approvals.Resolver", ctx), given, at)
+        return await inbox.answer(inbox.as_resolver(ctx), given, at)
 
     return service
