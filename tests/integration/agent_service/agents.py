@@ -15,7 +15,7 @@ from google.adk.tools.agent_tool import AgentTool
 from google.adk.tools.tool_context import ToolContext
 from google.adk.workflow import JoinNode, Workflow
 
-from agent_service import approval, restate_object_context
+from agent_service import approval, durable_tool, restate_object_context
 
 MODEL = "gemini-2.5-flash"
 
@@ -137,3 +137,42 @@ async def decide(what: str, seconds: float, escalate: bool) -> dict[str, object]
 
 
 choosing = Agent(name="ChoosingAgent", model=MODEL, tools=[decide])
+
+
+@durable_tool(first_pause=timedelta(milliseconds=50))
+def book(what: str, failures: int, tool_context: ToolContext) -> dict[str, str]:
+    """Books something.
+
+    Args:
+        what: What to book.
+        failures: How often it fails first.
+    """
+    tries = tool_context.state.get("tries", 0)
+    note(f"book {what}")
+    done = Path(os.environ["TEST_TRACE"]).read_text().splitlines().count(f"book {what}")
+    if done <= failures:
+        raise OSError("the line is busy")
+    tool_context.state["tries"] = tries + 1
+    tool_context.state["booked"] = what
+    return {"booked": f"{what} at try {done}"}
+
+
+@durable_tool(max_attempts=2, first_pause=timedelta(milliseconds=10))
+async def never() -> str:
+    """Never works."""
+    note("never")
+    raise OSError("broken for good")
+
+
+@durable_tool
+async def asks_inside() -> str:
+    """Asks where it can't."""
+    return str(await approval(title="may I?"))
+
+
+booking = Agent(
+    name="BookingAgent",
+    model=MODEL,
+    instruction="Booked so far: {booked?}",
+    tools=[book, never, asks_inside],
+)

@@ -19,7 +19,7 @@ from restate.serde import BytesSerde
 
 from agent_service.api import AnsweredApproval, Decision, PendingApproval
 from agent_service.durable import inbox
-from agent_service.durable.scope import TurnScope, current_turn
+from agent_service.durable.scope import TurnScope, current_turn, in_step
 from agent_service.durable.suspension import sleep_until
 
 __all__ = ["Decision", "approval"]
@@ -108,6 +108,8 @@ async def approval(
     """
     question = _Question(title, details, choices, deadline, escalate_to, default)
     question.check()
+    if in_step():
+        raise TerminalError("approval can't wait inside of a step: call it from a plain tool", 500)
     decision = await _ask(question, who, escalated=False)
     if decision is None and escalate_to:
         decision = await _ask(question, escalate_to, escalated=True)

@@ -25,8 +25,8 @@ from agent_service.durable.failures import model_failure
 from agent_service.durable.scope import (
     TurnScope,
     current_turn,
+    enter_step,
     in_turn,
-    use_real_ids_and_time,
 )
 
 _TWIN = "_agent_service_journaled"
@@ -73,7 +73,7 @@ class _Journaled:
         plain = super().generate_content_async  # type: ignore[misc]
 
         async def call() -> ModelStep:
-            use_real_ids_and_time()
+            enter_step()
             try:
                 async with asyncio.timeout(turn.model_timeout):
                     async with aclosing(plain(llm_request, stream=stream)) as answers:

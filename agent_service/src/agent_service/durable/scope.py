@@ -61,6 +61,7 @@ class TurnScope:
     pending: dict[str, PendingApproval] = field(default_factory=dict)
 
 
+_step: ContextVar[bool] = ContextVar("agent_service_step", default=False)
 _current: ContextVar[TurnScope | None] = ContextVar("agent_service_turn", default=None)
 
 
@@ -94,11 +95,21 @@ def turn_scope(scope: TurnScope) -> Iterator[TurnScope]:
     try:
         yield scope
     finally:
-        use_real_ids_and_time()
+        _use_real_ids_and_time()
         _current.reset(token)
 
 
-def use_real_ids_and_time() -> None:
+def in_step() -> bool:
+    """Whether the body of a journaled step runs here, where nothing else can be journaled."""
+    return _step.get()
+
+
+def enter_step() -> None:
     """For the body of a journaled step: it won't run again, so it must not use up pinned ids."""
+    _step.set(True)
+    _use_real_ids_and_time()
+
+
+def _use_real_ids_and_time() -> None:
     platform_uuid.reset_id_provider()
     platform_time.reset_time_provider()
