@@ -7,7 +7,7 @@ Restate's discovery publishes these as JSON schemas. Names are camelCase in JSON
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
@@ -94,6 +94,7 @@ class ApprovalAnswer(ApiModel):
     choice: str = Field(default="", description="One of the request's choices, if it has any.")
     by: str = Field(default="", description="Who answers.")
     comment: str = ""
+    data: Any = Field(default=None, description="What the request asks for besides yes or no.")
 
 
 class AnswerReceipt(ApiModel):
@@ -112,6 +113,7 @@ class Decision(ApiModel):
     choice: str = ""
     by: str = ""
     comment: str = ""
+    data: Any = None
     at: datetime | None = None
     timed_out: bool = Field(default=False, description="Nobody answered in time.")
 

@@ -12,6 +12,7 @@ from google.adk.agents.callback_context import CallbackContext
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.adk.tools.agent_tool import AgentTool
+from google.adk.tools.function_tool import FunctionTool
 from google.adk.tools.tool_context import ToolContext
 from google.adk.workflow import JoinNode, Workflow
 
@@ -175,4 +176,29 @@ booking = Agent(
     model=MODEL,
     instruction="Booked so far: {booked?}",
     tools=[book, never, asks_inside],
+)
+
+
+def wipe(disk: str) -> dict[str, str]:
+    """Wipes a disk."""
+    note(f"wipe {disk}")
+    return {"said": f"{disk} is wiped"}
+
+
+def take_leave(days: int, tool_context: ToolContext) -> dict[str, str]:
+    """Takes days off, as many as somebody allows."""
+    given = tool_context.tool_confirmation
+    if given is None:
+        tool_context.request_confirmation(hint="How many?", payload={"days": 0})
+        return {"said": "asked"}
+    if not given.confirmed:
+        return {"said": "no leave"}
+    allowed = given.payload["days"] if given.payload else 0
+    return {"said": f"{allowed} of {days} days"}
+
+
+confirming = Agent(
+    name="ConfirmingAgent",
+    model=MODEL,
+    tools=[FunctionTool(wipe, require_confirmation=True), take_leave],
 )

@@ -11,6 +11,7 @@ from google.adk.models.base_llm import BaseLlm
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.workflow import BaseNode, Workflow
 
+from agent_service.durable.confirmation import ask_for_confirmations
 from agent_service.durable.models import journal_models
 from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
@@ -34,6 +35,7 @@ def root_of(served: Served) -> BaseNode:
 def durable_app(served: Served) -> App:
     """Returns an ADK app that runs ``served`` durably; plugins of an ``App`` are kept."""
     journal_models()
+    ask_for_confirmations()
     root = root_of(served)
     if isinstance(served, App):
         return served.model_copy(update={"plugins": [OrderedBranches(), *served.plugins]})

@@ -98,9 +98,7 @@ async def answer(resolver: Resolver, given: ApprovalAnswer, at: datetime) -> Ans
     if request is None:
         raise await _why_unknown(resolver, given.id)
     _check(request, given)
-    decision = Decision(
-        approved=given.approved, choice=given.choice, by=given.by, comment=given.comment, at=at
-    )
+    decision = Decision.model_validate({**given.model_dump(by_alias=False), "at": at})
     body = decision.model_dump_json().encode()
     resolver.resolve_awakeable(given.id, body, serde=BytesSerde())
     return AnswerReceipt(id=given.id, approved=given.approved)

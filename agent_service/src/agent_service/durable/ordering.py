@@ -11,6 +11,7 @@ from google.adk.tools.base_tool import BaseTool
 from google.adk.tools.tool_context import ToolContext
 from google.genai import types
 
+from agent_service.durable.confirmation import confirm_first
 from agent_service.durable.scope import current_turn
 
 
@@ -36,4 +37,5 @@ class OrderedBranches(BasePlugin):
         self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext
     ) -> dict[str, Any] | None:
         await current_turn().branches.enter()
+        await confirm_first(tool, tool_args, tool_context)
         return None
