@@ -1,7 +1,8 @@
 """Serves Google ADK agents as durable Restate services.
 
 An agent's author needs ``serve`` (or ``python -m agent_service module:agent``), ``approval`` to
-ask a person, and ``restate_object_context`` for journaled steps inside tools. The names load on
+ask a person, ``durable_tool`` for tools that are one journaled step, and ``restate_object_context``
+for journaled steps inside tools. The names load on
 first use, because google-adk takes seconds to import and not every program needs it.
 """
 
@@ -14,15 +15,17 @@ if TYPE_CHECKING:
     from restate.ext.adk import restate_object_context
 
     from agent_service.durable.approvals import Decision, approval
+    from agent_service.durable.tools import durable_tool
     from agent_service.serving import serve
     from agent_service.settings import Settings
 
-__all__ = ["Decision", "Settings", "approval", "restate_object_context", "serve"]
+__all__ = ["Decision", "Settings", "approval", "durable_tool", "restate_object_context", "serve"]
 
 _HOMES = {
     "Decision": "agent_service.durable.approvals",
     "Settings": "agent_service.settings",
     "approval": "agent_service.durable.approvals",
+    "durable_tool": "agent_service.durable.tools",
     "restate_object_context": "restate.ext.adk",
     "serve": "agent_service.serving",
 }

@@ -45,10 +45,11 @@ def load_agent(reference: str) -> Any:
 def _checked(reference: str, found: Any) -> Any:
     from google.adk.agents.base_agent import BaseAgent
     from google.adk.apps.app import App
+    from google.adk.workflow import Workflow
 
-    if not isinstance(found, BaseAgent | App):
+    if not isinstance(found, BaseAgent | Workflow | App):
         raise ConfigurationError(
-            f"{reference!r} is a {type(found).__name__}, not an ADK agent or app"
+            f"{reference!r} is a {type(found).__name__}, not an ADK agent, workflow or app"
         )
     return found
 

@@ -7,7 +7,7 @@ Restate's discovery publishes these as JSON schemas. Names are camelCase in JSON
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
@@ -68,12 +68,18 @@ class History(ApiModel):
 
 
 class PendingApproval(ApiModel):
-    """Something that a turn waits for a person to allow."""
+    """Something that a turn waits for a person to decide."""
 
     id: str = Field(description="Restate's awakeable id; it is what the answer names.")
     title: str
     details: str = ""
+    choices: list[str] = Field(default=[], description="What can be chosen; none: yes or no.")
+    who: list[str] = Field(default=[], description="Who may answer; none: anybody.")
     requested_at: datetime
+    deadline: datetime | None = Field(
+        default=None, description="When it goes on without an answer, or asks somebody else."
+    )
+    escalated: bool = Field(default=False, description="Whether others were asked first, in vain.")
 
 
 class PendingApprovals(RootModel[list[PendingApproval]]):
@@ -85,8 +91,10 @@ class ApprovalAnswer(ApiModel):
 
     id: str
     approved: bool
+    choice: str = Field(default="", description="One of the request's choices, if it has any.")
     by: str = Field(default="", description="Who answers.")
     comment: str = ""
+    data: Any = Field(default=None, description="What the request asks for besides yes or no.")
 
 
 class AnswerReceipt(ApiModel):
@@ -102,6 +110,22 @@ class Decision(ApiModel):
     model_config = ConfigDict(extra="ignore")
 
     approved: bool
+    choice: str = ""
     by: str = ""
     comment: str = ""
+    data: Any = None
     at: datetime | None = None
+    timed_out: bool = Field(default=False, description="Nobody answered in time.")
+
+
+class AnsweredApproval(ApiModel):
+    """What stays on record of an approval: what was asked, and who decided what, when."""
+
+    request: PendingApproval
+    decision: Decision
+
+
+class Approvals(ApiModel):
+    """All of one session's approvals that have been answered, oldest first."""
+
+    answered: list[AnsweredApproval] = []

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+
 from agent_service.__main__ import load_agent
 from agent_service.errors import ConfigurationError
 from agent_service.logs import set_up_logging
@@ -128,6 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _one(given.agents), given.set, dict(given.threshold), given.admin, given.ingress
             )
         )
+    except httpx.HTTPError as error:
+        logger.exception("the evaluation broke off")
+        _tell(Verdict(f"its Restate could not be reached: {error!r}").as_json())
+        return 2
     except ConfigurationError as error:
         _tell(Verdict(str(error)).as_json())
         print(f"agent_service.evaluate: {error}", file=sys.stderr)

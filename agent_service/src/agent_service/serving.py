@@ -14,10 +14,10 @@ from agent_service.errors import ConfigurationError
 from agent_service.settings import Settings, provide_gemini_key
 
 if TYPE_CHECKING:
-    from google.adk.agents.base_agent import BaseAgent
-    from google.adk.apps.app import App
     from google.adk.models.base_llm import BaseLlm
     from hypercorn.config import Config
+
+    from agent_service.durable.agents import Served
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +37,14 @@ def _check_model(model: BaseLlm) -> str:
     return model.model
 
 
-def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
+def build_app(agents: Sequence[Served], settings: Settings) -> Any:
     """Makes the ASGI app that serves ``agents`` to Restate.
 
     Raises:
         ConfigurationError: no agent, two of one name, or a model without credentials.
     """
     from agent_service.durable.agents import models_of
+    from agent_service.durable.eager import with_sent_state
     from agent_service.durable.objects import agent_object
     from agent_service.trust import trusting
 
@@ -57,7 +58,7 @@ def build_app(agents: Sequence[BaseAgent | App], settings: Settings) -> Any:
         models = sorted({_check_model(model) for model in models_of(agent)})
         logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
     services = [agent_object(agent, settings) for agent in agents]
-    return trusting(services, settings)
+    return with_sent_state(trusting(services, settings))
 
 
 def server_config(settings: Settings) -> Config:
@@ -123,14 +124,14 @@ async def _serve(app: Any, settings: Settings, started: float) -> None:
     logger.info("stopped")
 
 
-def serve(*agents: BaseAgent | App, settings: Settings | None = None) -> None:
+def serve(*agents: Served, settings: Settings | None = None) -> None:
     """Serves agents until SIGTERM or SIGINT; turns under way may end first.
 
     Each agent becomes a virtual object of its name, with one session for each key. ``/health``
     answers 200 for probes.
 
     Args:
-        agents: ADK agents or apps. They are copied, not changed.
+        agents: ADK agents, workflows or apps.
         settings: how to serve; from the environment by default.
 
     Raises:

@@ -38,11 +38,14 @@ def register(
             body = {**event["object"], "kind": resource.kind}
             if event["type"] is None:
                 listed()
+            news = True
             if event["type"] == "DELETED":
                 store.remove(resource, body)
             else:
-                store.put(resource, body)
-            wake(key_of(resource, body))
+                news = store.put(resource, body)
+            # The echo of a write of our own brings nothing that its look has not seen.
+            if news:
+                wake(key_of(resource, body))
 
         return handler
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 
-from google.adk.agents import Agent
+from google.adk.agents import Agent, LoopAgent, ParallelAgent, SequentialAgent
 from google.adk.agents.callback_context import CallbackContext
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.adk.tools.agent_tool import AgentTool
+from google.adk.tools.function_tool import FunctionTool
 from google.adk.tools.tool_context import ToolContext
+from google.adk.workflow import JoinNode, Workflow
 
-from agent_service import restate_object_context
+from agent_service import approval, durable_tool, restate_object_context
 
 MODEL = "gemini-2.5-flash"
 
@@ -66,4 +69,136 @@ callbacks = Agent(
     model=MODEL,
     before_model_callback=before_model,
     after_model_callback=after_model,
+)
+
+
+def _speaker(name: str) -> Agent:
+    """Says what the script has for its name."""
+    return Agent(name=name, model=MODEL, instruction=f"You are {name}.", output_key=name)
+
+
+def stop_when_told(tool_context: ToolContext) -> dict[str, str]:
+    """Ends the loop."""
+    tool_context.actions.escalate = True
+    return {"status": "stopped"}
+
+
+line = SequentialAgent(name="Line", sub_agents=[_speaker("L1"), _speaker("L2")])
+team = ParallelAgent(name="Team", sub_agents=[_speaker("T1"), _speaker("T2"), _speaker("T3")])
+rounds = LoopAgent(
+    name="Rounds",
+    max_iterations=5,
+    sub_agents=[Agent(name="R1", model=MODEL, instruction="You are R1.", tools=[stop_when_told])],
+)
+
+
+async def _step_of(name: str, seconds: float) -> str:
+    async def step() -> str:
+        note(f"begin {name}")
+        await asyncio.sleep(seconds)
+        note(f"end {name}")
+        return name
+
+    return await restate_object_context().run_typed(f"step {name}", step)
+
+
+async def quick() -> str:
+    return await _step_of("quick", 0.1) + await _step_of("quicker", 0.1)
+
+
+async def slow() -> str:
+    return await _step_of("slow", 1.0)
+
+
+def together(node_input: dict[str, str]) -> str:
+    return " and ".join(f"{key}={value}" for key, value in sorted(node_input.items()))
+
+
+flow = Workflow(name="Flow", edges=[("START", (quick, slow), JoinNode(name="joined"), together)])
+
+
+async def decide(what: str, seconds: float, escalate: bool) -> dict[str, object]:
+    """Lets people choose.
+
+    Args:
+        what: What is decided.
+        seconds: How long they have; 0 for ever.
+        escalate: Whether the boss is asked after that.
+    """
+    decision = await approval(
+        title=what,
+        choices=["keep", "sell"],
+        who=["ann", "bob"],
+        deadline=timedelta(seconds=seconds) if seconds else None,
+        escalate_to=["boss"] if escalate else [],
+        default="keep",
+    )
+    note(f"decided {what}")
+    return {"made": f"{what}: {decision.choice} by {decision.by or 'nobody'}"}
+
+
+choosing = Agent(name="ChoosingAgent", model=MODEL, tools=[decide])
+
+
+@durable_tool(first_pause=timedelta(milliseconds=50))
+def book(what: str, failures: int, tool_context: ToolContext) -> dict[str, str]:
+    """Books something.
+
+    Args:
+        what: What to book.
+        failures: How often it fails first.
+    """
+    tries = tool_context.state.get("tries", 0)
+    note(f"book {what}")
+    done = Path(os.environ["TEST_TRACE"]).read_text().splitlines().count(f"book {what}")
+    if done <= failures:
+        raise OSError("the line is busy")
+    tool_context.state["tries"] = tries + 1
+    tool_context.state["booked"] = what
+    return {"booked": f"{what} at try {done}"}
+
+
+@durable_tool(max_attempts=2, first_pause=timedelta(milliseconds=10))
+async def never() -> str:
+    """Never works."""
+    note("never")
+    raise OSError("broken for good")
+
+
+@durable_tool
+async def asks_inside() -> str:
+    """Asks where it can't."""
+    return str(await approval(title="may I?"))
+
+
+booking = Agent(
+    name="BookingAgent",
+    model=MODEL,
+    instruction="Booked so far: {booked?}",
+    tools=[book, never, asks_inside],
+)
+
+
+def wipe(disk: str) -> dict[str, str]:
+    """Wipes a disk."""
+    note(f"wipe {disk}")
+    return {"said": f"{disk} is wiped"}
+
+
+def take_leave(days: int, tool_context: ToolContext) -> dict[str, str]:
+    """Takes days off, as many as somebody allows."""
+    given = tool_context.tool_confirmation
+    if given is None:
+        tool_context.request_confirmation(hint="How many?", payload={"days": 0})
+        return {"said": "asked"}
+    if not given.confirmed:
+        return {"said": "no leave"}
+    allowed = given.payload["days"] if given.payload else 0
+    return {"said": f"{allowed} of {days} days"}
+
+
+confirming = Agent(
+    name="ConfirmingAgent",
+    model=MODEL,
+    tools=[FunctionTool(wipe, require_confirmation=True), take_leave],
 )

@@ -15,6 +15,13 @@ SERVED = (
     "agent_service.agents.claims:agent",
     f"{AGENTS}:tools",
     f"{AGENTS}:callbacks",
+    f"{AGENTS}:choosing",
+    f"{AGENTS}:confirming",
+    f"{AGENTS}:booking",
+    f"{AGENTS}:line",
+    f"{AGENTS}:team",
+    f"{AGENTS}:rounds",
+    f"{AGENTS}:flow",
 )
 ENV = {"AGENT_REVISION": "rev-1", "AGENT_MAX_MODEL_CALLS": "6"}
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
-from google.adk.agents import Agent
+from google.adk.agents import Agent, LoopAgent, SequentialAgent
 from google.adk.apps.app import App
 from google.adk.models.google_llm import Gemini
 from google.adk.plugins.base_plugin import BasePlugin
 from google.adk.tools.agent_tool import AgentTool
+from google.adk.workflow import Workflow
+from restate import TerminalError
 
+from agent_service import approval
 from agent_service.agents import claims, weather
-from agent_service.durable.agents import durable_agent, durable_app, models_of
+from agent_service.durable import scope as scopes
+from agent_service.durable.agents import durable_app, models_of
 from agent_service.durable.models import journaled
+from agent_service.durable.scope import Clock, TurnScope
 from agent_service.errors import ConfigurationError
 
 
@@ -78,35 +87,59 @@ def test_the_limit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
         claims.auto_limit()
 
 
-def test_a_journaled_model_is_a_copy_that_is_still_its_kind() -> None:
+def test_a_journaled_model_is_a_twin_that_is_still_its_kind() -> None:
     plain = Gemini(model="gemini-2.5-flash")
     twin = journaled(plain)
     assert isinstance(twin, Gemini)
     assert type(plain) is Gemini
     assert twin.model == plain.model
     assert journaled(twin) is twin
+    # Always the same one: it holds the connections to the provider.
+    assert journaled(plain) is twin
 
 
-def test_making_an_agent_durable_leaves_the_users_alone() -> None:
-    inner = Agent(name="Inner", model="gemini-2.5-pro")
+def test_models_are_journaled_in_turns_alone(
+    in_a_turn: Callable[[], AbstractContextManager[None]],
+) -> None:
     child = Agent(name="Child")
-    root = Agent(
-        name="Root", model="gemini-2.5-flash", sub_agents=[child], tools=[AgentTool(inner)]
-    )
-    twin = durable_agent(root)
-    assert isinstance(twin, Agent)
+    root = Agent(name="Root", model="gemini-2.5-flash", sub_agents=[child])
+    durable_app(root)
+    assert type(root.canonical_model) is Gemini
+    with in_a_turn():
+        assert type(child.canonical_model).__name__ == "JournaledGemini"
+        assert child.canonical_model is root.canonical_model
+        # One that is made while the turn runs, as a workflow's node may do.
+        late = Agent(name="Late", model="gemini-2.5-pro")
+        assert type(late.canonical_model).__name__ == "JournaledGemini"
+    assert type(root.canonical_model) is Gemini
     assert root.model == "gemini-2.5-flash"
-    assert child.model == ""
-    assert inner.model == "gemini-2.5-pro"
-    (tool,) = twin.tools
-    assert isinstance(tool, AgentTool)
-    (below,) = twin.sub_agents
-    assert isinstance(below, Agent)
-    for member in (twin, below, tool.agent):
-        assert isinstance(member, Agent)
-        assert type(member.canonical_model).__name__ == "JournaledGemini"
-    assert below.canonical_model.model == "gemini-2.5-flash"
-    assert sorted({m.model for m in models_of(root)}) == ["gemini-2.5-flash", "gemini-2.5-pro"]
+
+
+@pytest.fixture
+def in_a_turn() -> Callable[[], AbstractContextManager[None]]:
+    @contextmanager
+    def turn() -> Iterator[None]:
+        nothing = cast("Any", None)
+        token = scopes._current.set(TurnScope(nothing, Clock(0.0), 1.0, nothing))
+        try:
+            yield
+        finally:
+            scopes._current.reset(token)
+
+    return turn
+
+
+def test_models_are_found_in_all_kinds_of_agents() -> None:
+    def model(name: str) -> Agent:
+        return Agent(name=name, model=f"gemini-{name}")
+
+    shell = SequentialAgent(
+        name="Line", sub_agents=[model("a"), LoopAgent(name="Loop", sub_agents=[model("b")])]
+    )
+    root = Agent(name="Root", model="gemini-r", sub_agents=[shell], tools=[AgentTool(model("t"))])
+    flow = Workflow(name="flow", edges=[("START", root, (model("x"), model("y")))])
+    found = sorted(m.model for m in models_of(flow))
+    assert found == [f"gemini-{name}" for name in "abrtxy"]
 
 
 def test_an_apps_plugins_are_kept() -> None:
@@ -114,5 +147,35 @@ def test_an_apps_plugins_are_kept() -> None:
     app = App(name="my_app", root_agent=Agent(name="Root", model="gemini-2.5-flash"))
     app.plugins = [plugin]
     names = [p.name for p in durable_app(app).plugins]
-    assert names == ["agent_service_ordered_tools", "mine"]
+    assert names == ["agent_service_ordered_branches", "mine"]
     assert [p.name for p in app.plugins] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"title": " "}, "title"),
+        ({"choices": ["a", "a"]}, "must differ"),
+        ({"choices": ["a", " "]}, "not be empty"),
+        ({"choices": ["a"], "default": "b"}, "'b' is none of the choices"),
+        ({"choices": ["a"], "default": True}, "must name one"),
+        ({"escalate_to": ["boss"]}, "needs a deadline"),
+        ({"deadline": timedelta(0)}, "must lie ahead"),
+    ],
+)
+async def test_an_approval_that_makes_no_sense_ends_the_turn(
+    wrong: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(TerminalError, match=why):
+        await approval(**{"title": "Pay?", **wrong})
+
+
+def test_the_time_to_decide_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAIM_DEADLINE_HOURS", "0.5")
+    assert claims.answer_time() == timedelta(minutes=30)
+    for wrong in ("0", "-1", "soon", "1e300", "nan"):
+        monkeypatch.setenv("CLAIM_DEADLINE_HOURS", wrong)
+        with pytest.raises(ConfigurationError, match="CLAIM_DEADLINE_HOURS"):
+            claims.answer_time()
+    monkeypatch.setenv("CLAIM_APPROVERS", " ann, ,bob")
+    assert claims.approvers() == ["ann", "bob"]

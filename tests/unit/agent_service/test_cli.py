@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from google.adk.agents import Agent, SequentialAgent
+from google.adk.agents import Agent
+from google.adk.apps.app import App
 
 from agent_service.__main__ import load_agent
 from agent_service.errors import ConfigurationError
@@ -57,9 +58,9 @@ def test_agents_that_cannot_be_served_are_refused() -> None:
         build_app([], Settings())
     with pytest.raises(ConfigurationError, match="two agents have the name Mine"):
         build_app([agent, agent.clone()], Settings())
-    line = SequentialAgent(name="Line", sub_agents=[agent.clone()])
-    with pytest.raises(ConfigurationError, match="'Line' is a SequentialAgent"):
-        build_app([line], Settings())
+    app = App.model_construct(name="empty", root_agent=None, plugins=[])
+    with pytest.raises(ConfigurationError, match="'empty' has no agent or workflow"):
+        build_app([app], Settings())
 
 
 def test_the_command_fails_in_one_line_without_a_model() -> None:

@@ -118,6 +118,8 @@ class World:
     gates: Gates = field(default_factory=Gates)
     front: Front = field(default_factory=Front)
     serving: set[str] = field(default_factory=set)
+    # How many requests an operator makes that is killed in the middle of moving invocations.
+    last_requests: int = 2
 
     def snapshot(self) -> Snapshot:
         finalizers = (names.FINALIZER,) if self.finalizer else ()
@@ -380,6 +382,8 @@ class World:
             self._change(revision, checked=True)
 
     def _refuses(self, revision: Revision) -> bool:
+        before = self.revisions[revision.name].failure
+        assert not before or before.reason != "RegistrationRefused", "a final word was asked again"
         # What Restate has taken before, it is made to take again.
         if revision.image not in self.refused or revision.deployment_id:
             return False
@@ -445,7 +449,7 @@ class StoryRestate(Invocations):
 
     def __init__(self, world: World, *, killed: bool) -> None:
         object.__setattr__(self, "world", world)
-        object.__setattr__(self, "left", [2 if killed else 1000])
+        object.__setattr__(self, "left", [world.last_requests if killed else 1000])
 
     world: World
     left: list[int]

@@ -9,6 +9,7 @@ import pytest
 from agent_operator.api import AgentDeployment, Condition, Phase, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import events
+from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import STEADY, Plan, plan
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.restate.view import Unreachable
@@ -333,6 +334,9 @@ def test_what_the_user_made_wait_is_told_once() -> None:
     assert events.between(due.status, due.status) == []
 
 
+HALF = Moves("dp_claims:2", moving=("inv_1",))
+
+
 def orphaned(found: Revision) -> Revision:
     return replace(found, orphaned=True)
 
@@ -382,6 +386,14 @@ ORPHANS: dict[str, tuple[Snapshot, list[do.Action]]] = {
             restate=view(registered(), loads={V1: load(running=1)}),
         ),
         [do.RemoveFinalizer()],
+    ),
+    "but not while something is half moved": (
+        snapshot(
+            agent(deleting=True, **ORPHAN),
+            orphaned(revision(V1, moves=HALF)),
+            restate=view(registered()),
+        ),
+        [do.MoveInvocations(orphaned(revision(V1, moves=HALF)), "dp_claims:1", HALF, begin=False)],
     ),
     "a later one of the same name takes it over": (
         snapshot(agent(), orphaned(revision()), restate=view(registered())),

@@ -47,6 +47,8 @@ DRAINS: list[dict[str, Any]] = [
     {"deadline": "0s", "onDeadline": "MoveToActive", "restartAsNew": True, "delay": "0s"},
 ]
 
+REQUESTS = st.integers(0, 5)
+
 
 class Story(RuleBasedStateMachine):
     def __init__(self) -> None:
@@ -170,8 +172,11 @@ class Story(RuleBasedStateMachine):
         self.world.now += timedelta(seconds=seconds)
 
     @precondition(lambda self: not self.world.gone)
-    @rule(killed_after=st.none() | st.integers(0, 2), half=st.booleans())
-    def the_operator_looks(self, killed_after: int | None, half: bool) -> None:
+    @rule(
+        killed_after=st.none() | st.integers(0, 2), half=st.booleans(), requests=st.integers(0, 5)
+    )
+    def the_operator_looks(self, killed_after: int | None, half: bool, requests: int) -> None:
+        self.world.last_requests = requests
         self.world.look(killed_after=killed_after, half=half)
 
     @precondition(lambda self: not self.world.gone)

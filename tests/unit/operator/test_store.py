@@ -28,6 +28,14 @@ def test_newer_wins() -> None:
     assert store.get(KEY) == body("claims", 5)
 
 
+def test_the_echo_of_a_write_is_no_news() -> None:
+    store = Store()
+    assert store.put(AGENT_DEPLOYMENTS, body("claims", 5))
+    assert not store.put(AGENT_DEPLOYMENTS, body("claims", 5))
+    assert not store.put(AGENT_DEPLOYMENTS, body("claims", 4))
+    assert store.put(AGENT_DEPLOYMENTS, body("claims", 6))
+
+
 def test_what_nobody_reads_is_not_kept() -> None:
     store, managed = Store(), {"managedFields": [{"manager": "kubectl"}]}
     agent, pod = body("claims", 1), body("a", 1)

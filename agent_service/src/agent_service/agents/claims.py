@@ -1,14 +1,17 @@
 """ClaimAgent: pays small expense claims at once, and asks a person about the others.
 
-CLAIM_LIMIT is the highest amount paid without asking (default 100). The payment is a stand-in
-for a real one, but made as a real one must be: in a journaled step, with a reference that is the
-same on every try, so that the bank would pay it once.
+CLAIM_LIMIT is the highest amount paid without asking (default 100); CLAIM_APPROVERS are the names
+of those who may answer, by commas (default: anybody); CLAIM_DEADLINE_HOURS is how long they have
+before a claim is refused (default 72). The payment is a stand-in for a real one, but made as a real
+one must be: in a journaled step, with a reference that is the same on every try, so that the bank
+would pay it once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from google.adk.agents import Agent
@@ -61,7 +64,31 @@ def payment_reference(session: str, claim: str, amount: Decimal) -> str:
     return f"PAY-{digest[:10].upper()}"
 
 
+def answer_time() -> timedelta:
+    """Returns how long people have to decide.
+
+    Raises:
+        ConfigurationError: CLAIM_DEADLINE_HOURS is no number above 0.
+    """
+    text = os.environ.get("CLAIM_DEADLINE_HOURS", "").strip() or "72"
+    try:
+        span = timedelta(hours=float(text))
+    except (ValueError, OverflowError):
+        span = timedelta(0)
+    if span <= timedelta(0):
+        raise ConfigurationError(f"CLAIM_DEADLINE_HOURS must be hours above 0, and is {text!r}")
+    return span
+
+
+def approvers() -> list[str]:
+    """Returns the names of those who may decide; none: anybody."""
+    names = os.environ.get("CLAIM_APPROVERS", "").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
 LIMIT = auto_limit()
+DEADLINE = answer_time()
+APPROVERS = approvers()
 
 
 async def file_claim(claim: str, amount: float, reason: str = "") -> dict[str, object]:
@@ -97,8 +124,11 @@ async def _decide(claim: str, money: Decimal, reason: str) -> tuple[bool, str, s
     decision = await approval(
         title=f"Claim {claim}: {money:.2f} EUR",
         details=reason or "No reason was given.",
+        who=APPROVERS,
+        deadline=DEADLINE,
     )
-    return decision.approved, decision.by or "a person", decision.comment
+    by = "the deadline" if decision.timed_out else decision.by or "a person"
+    return decision.approved, by, decision.comment
 
 
 agent = Agent(

@@ -1,77 +1,66 @@
-"""Makes a user's ADK agent durable, on a copy: the user's objects stay as they are."""
+"""ADK's agents as they are served: what is added to them, and what models they talk to."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any
 
 from google.adk.agents.base_agent import BaseAgent
 from google.adk.agents.llm_agent import LlmAgent
 from google.adk.apps.app import App
 from google.adk.models.base_llm import BaseLlm
 from google.adk.tools.agent_tool import AgentTool
+from google.adk.workflow import BaseNode, Workflow
 
-from agent_service.durable.models import journaled
-from agent_service.durable.ordering import OrderedTools
+from agent_service.durable.confirmation import ask_for_confirmations
+from agent_service.durable.models import journal_models
+from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
 
-
-def _descendants(agent: BaseAgent) -> Iterator[BaseAgent]:
-    yield agent
-    for child in agent.sub_agents:
-        yield from _descendants(child)
+type Served = BaseAgent | Workflow | App
+"""What can be served: an agent of any kind, a workflow, or an app that has one as its root."""
 
 
-def _durable_tool(tool: Any) -> Any:
-    if not isinstance(tool, AgentTool):
-        return tool
-    twin = copy.copy(tool)
-    twin.agent = durable_agent(tool.agent)
-    return twin
-
-
-def durable_agent(agent: BaseAgent) -> BaseAgent:
-    """Returns a copy of the agent and all agents below it, with journaled model calls.
+def root_of(served: Served) -> BaseNode:
+    """Returns the agent or workflow that takes the turns.
 
     Raises:
-        ConfigurationError: it holds a kind of agent whose steps can't be replayed in order yet.
+        ConfigurationError: an app has none.
     """
-    twin = agent.clone()
-    for member in _descendants(twin):
-        if not isinstance(member, LlmAgent):
-            raise ConfigurationError(
-                f"agent {member.name!r} is a {type(member).__name__}; only LlmAgent (also as "
-                "sub-agent and in AgentTool) can be served durably so far"
-            )
-        # canonical_model of a child without a model is that of its parent, already journaled.
-        member.model = journaled(member.canonical_model)
-        member.tools = [_durable_tool(tool) for tool in member.tools]
-    return twin
-
-
-def durable_app(served: BaseAgent | App) -> App:
-    """Returns an ADK app that runs ``served`` durably; plugins of an ``App`` are kept."""
-    if isinstance(served, App):
-        root = served.root_agent
-        if not isinstance(root, BaseAgent):
-            raise ConfigurationError(f"app {served.name!r} has no agent as its root")
-        plugins = [OrderedTools(), *served.plugins]
-        return served.model_copy(update={"root_agent": durable_agent(root), "plugins": plugins})
-    # No validation: an app's name must be a Python identifier, an agent's already is one.
-    return App.model_construct(
-        name=served.name, root_agent=durable_agent(served), plugins=[OrderedTools()]
-    )
-
-
-def models_of(served: BaseAgent | App) -> Iterator[BaseLlm]:
-    """Yields the models that an agent and those below it talk to."""
     root = served.root_agent if isinstance(served, App) else served
-    if not isinstance(root, BaseAgent):
+    if not isinstance(root, BaseNode):
+        raise ConfigurationError(f"app {served.name!r} has no agent or workflow as its root")
+    return root
+
+
+def durable_app(served: Served) -> App:
+    """Returns an ADK app that runs ``served`` durably; plugins of an ``App`` are kept."""
+    journal_models()
+    ask_for_confirmations()
+    root = root_of(served)
+    if isinstance(served, App):
+        return served.model_copy(update={"plugins": [OrderedBranches(), *served.plugins]})
+    # No validation: an app's name must be a Python identifier, an agent's already is one.
+    return App.model_construct(name=served.name, root_agent=root, plugins=[OrderedBranches()])
+
+
+def models_of(served: Served) -> Iterator[BaseLlm]:
+    """Yields the models that are known before the first turn; agents made while it runs aren't."""
+    for node in _nodes(root_of(served), set()):
+        if isinstance(node, LlmAgent):
+            yield node.canonical_model
+
+
+def _nodes(node: BaseNode, seen: set[int]) -> Iterator[BaseNode]:
+    if id(node) in seen:
         return
-    for member in _descendants(root):
-        if isinstance(member, LlmAgent):
-            yield member.canonical_model
-            for tool in member.tools:
-                if isinstance(tool, AgentTool):
-                    yield from models_of(tool.agent)
+    seen.add(id(node))
+    yield node
+    children: list[BaseNode] = []
+    if isinstance(node, BaseAgent):
+        children += node.sub_agents
+    if isinstance(node, LlmAgent):
+        children += [tool.agent for tool in node.tools if isinstance(tool, AgentTool)]
+    if isinstance(node, Workflow) and node.graph is not None:
+        children += node.graph.nodes
+    for child in children:
+        yield from _nodes(child, seen)

@@ -1,97 +1,184 @@
 """Asking a person, and waiting for the answer for as long as it takes, at no cost.
 
 A pending approval is an awakeable of Restate plus an entry in the session's state that says what
-it is about; the answer stays in the state, as a record of who decided what and when.
+it is about (`inbox.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Protocol
 
 import restate
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from restate import TerminalError
+from restate.context import RestateDurableFuture
 from restate.serde import BytesSerde
 
-from agent_service.api import (
-    AnswerReceipt,
-    ApprovalAnswer,
-    Decision,
-    PendingApproval,
-    PendingApprovals,
-)
-from agent_service.durable.scope import current_turn
-from agent_service.durable.sessions import ModelSerde, Reader, Store
+from agent_service.api import AnsweredApproval, Decision, PendingApproval
+from agent_service.durable import inbox
+from agent_service.durable.scope import TurnScope, current_turn, in_step
 from agent_service.durable.suspension import sleep_until
 
-PENDING_PREFIX = "approval/"
-ANSWERED_PREFIX = "answered/"
+__all__ = ["Decision", "approval"]
 
-__all__ = ["Decision", "answer", "approval", "drop_stale", "pending"]
-
-
-class AnsweredApproval(BaseModel):
-    """What stays on record of an approval."""
-
-    request: PendingApproval
-    decision: Decision
+UNREADABLE = "\n(The last answer could not be read; it needs approved: true or false.)"
 
 
-_PENDING = ModelSerde(PendingApproval)
-_ANSWERED = ModelSerde(AnsweredApproval)
+@dataclass(frozen=True)
+class _Question:
+    """What is asked, of whom, and what holds if nobody answers."""
+
+    title: str
+    details: str
+    choices: Sequence[str]
+    deadline: timedelta | None
+    escalate_to: Sequence[str]
+    default: str | bool
+
+    def check(self) -> None:
+        for wrong, why in (
+            (not self.title.strip(), "the title must not be empty"),
+            (
+                len(set(self.choices)) != len(self.choices)
+                or not all(map(str.strip, self.choices)),
+                f"choices must differ and not be empty: {list(self.choices)!r}",
+            ),
+            (
+                isinstance(self.default, str) and self.default not in self.choices,
+                f"default {self.default!r} is none of the choices",
+            ),
+            (self.default is True and bool(self.choices), "default must name one of the choices"),
+            (
+                self.deadline is None and bool(self.escalate_to),
+                "escalate_to needs a deadline, after which they are asked",
+            ),
+            (
+                self.deadline is not None and self.deadline <= timedelta(0),
+                f"the deadline must lie ahead, and is {self.deadline}",
+            ),
+        ):
+            if wrong:
+                raise TerminalError(f"approval: {why}", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def unanswered(self, at: datetime) -> Decision:
+        return Decision(
+            approved=self.default is not False,
+            choice=self.default if isinstance(self.default, str) else "",
+            comment="nobody answered in time",
+            at=at,
+            timed_out=True,
+        )
 
 
-class Resolver(Reader, Protocol):
-    """What answering needs of Restate."""
-
-    def resolve_awakeable(self, name: str, value: bytes, serde: BytesSerde) -> None:
-        """Hands a value to whoever waits for the awakeable."""
-
-
-async def approval(*, title: str, details: str = "") -> Decision:
-    """Asks a person to allow something, and waits for the answer.
+async def approval(
+    *,
+    title: str,
+    details: str = "",
+    choices: Sequence[str] = (),
+    who: Sequence[str] = (),
+    deadline: timedelta | None = None,
+    escalate_to: Sequence[str] = (),
+    default: str | bool = False,
+) -> Decision:
+    """Asks a person to decide something, and waits for the answer.
 
     Call it from a tool. While it waits, the turn is suspended: it needs no process, and goes on
-    wherever the agent runs when the answer comes, be it days later.
+    wherever the agent runs when the answer comes, be it days later. Tools that the model called
+    together may each wait for an approval at the same time.
 
     Args:
         title: what is asked, in one line.
         details: what the person needs to know to decide.
+        choices: what can be chosen; without any it is yes or no.
+        who: names of those who may answer; without any, anybody may. They are compared with the
+            answer's ``by``, which whoever lets people in has to vouch for.
+        deadline: how long to wait; for ever without one.
+        escalate_to: who may answer instead once the deadline is over, for as long again.
+        default: what holds when nobody has answered: False (refused), True, or a choice.
 
     Returns:
         The decision; a rejected awakeable counts as not approved, with the reason as comment.
 
     Raises:
-        restate.TerminalError: the turn was cancelled.
+        restate.TerminalError: the turn was cancelled; or, with status 500, the arguments
+            contradict each other, which no other try would mend.
     """
+    question = _Question(title, details, choices, deadline, escalate_to, default)
+    question.check()
+    if in_step():
+        raise TerminalError("approval can't wait inside of a step: call it from a plain tool", 500)
+    decision = await _ask(question, who, escalated=False)
+    if decision is None and escalate_to:
+        decision = await _ask(question, escalate_to, escalated=True)
+    if decision is None:
+        raise AssertionError("the last one to be asked decides, or the default does")
+    return decision
+
+
+async def _ask(question: _Question, who: Sequence[str], *, escalated: bool) -> Decision | None:
+    """Asks some people; ``None``: nobody answered in time, and others are to be asked."""
     turn = current_turn()
+    ends = await _now(turn.context) + question.deadline if question.deadline else None
+    timer = turn.context.sleep(question.deadline) if question.deadline else None
     note = ""
     while True:
         identity, waiting = turn.context.awakeable(serde=BytesSerde())
-        asked = await _now(turn.context)
         request = PendingApproval(
-            id=identity, title=title, details=f"{details}{note}", requested_at=asked
+            id=identity,
+            title=question.title,
+            details=f"{question.details}{note}",
+            choices=list(question.choices),
+            who=list(who),
+            requested_at=await _now(turn.context),
+            deadline=ends,
+            escalated=escalated,
         )
-        turn.context.set(PENDING_PREFIX + identity, request, serde=_PENDING)
-        sleep_until(turn.context, waiting)
-        try:
-            decision = await _decision(waiting)
-        except TerminalError:
-            turn.context.clear(PENDING_PREFIX + identity)
-            raise
-        turn.context.clear(PENDING_PREFIX + identity)
+        answered, decision = await _answer(turn, request, waiting, timer)
+        if not answered and question.escalate_to and not escalated:
+            decision = question.unanswered(await _now(turn.context))
+            _record(turn, request, decision)
+            return None
+        if not answered:
+            decision = question.unanswered(await _now(turn.context))
         if decision is not None:
             break
         # Anyone can resolve an awakeable with anything; what can't be read decides nothing.
-        note = "\n(The last answer could not be read; it needs approved: true or false.)"
+        note = UNREADABLE
     if decision.at is None:
         decision = decision.model_copy(update={"at": await _now(turn.context)})
-    record = AnsweredApproval(request=request, decision=decision)
-    turn.context.set(ANSWERED_PREFIX + identity, record, serde=_ANSWERED)
+    _record(turn, request, decision)
     return decision
+
+
+async def _answer(
+    turn: TurnScope,
+    request: PendingApproval,
+    waiting: RestateDurableFuture[bytes],
+    timer: RestateDurableFuture[None] | None,
+) -> tuple[bool, Decision | None]:
+    """Whether an answer came before the timer ended, and what it says, if that can be read."""
+    inbox.put(turn, request)
+    sleep_until(turn.branches, waiting)
+    try:
+        if timer is not None:
+            sleep_until(turn.branches, timer)
+            ended, _ = await restate.wait_completed(waiting, timer)
+            if waiting not in ended:
+                inbox.take(turn, request.id)
+                return False, None
+        decision = await _decision(waiting, request)
+    except TerminalError:
+        inbox.take(turn, request.id)
+        raise
+    inbox.take(turn, request.id)
+    return True, decision
+
+
+def _record(turn: TurnScope, request: PendingApproval, decision: Decision) -> None:
+    inbox.record(turn.context, AnsweredApproval(request=request, decision=decision))
 
 
 async def _now(context: restate.ObjectContext) -> datetime:
@@ -100,7 +187,7 @@ async def _now(context: restate.ObjectContext) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-async def _decision(waiting: Awaitable[bytes | None]) -> Decision | None:
+async def _decision(waiting: Awaitable[bytes | None], request: PendingApproval) -> Decision | None:
     try:
         answer_bytes = await waiting
     except TerminalError as error:
@@ -108,54 +195,8 @@ async def _decision(waiting: Awaitable[bytes | None]) -> Decision | None:
             raise
         return Decision(approved=False, comment=error.message)
     try:
-        return Decision.model_validate_json(answer_bytes or b"")
+        decision = Decision.model_validate_json(answer_bytes or b"")
     except ValidationError:
         return None
-
-
-async def pending(reader: Reader) -> PendingApprovals:
-    """Lists what the session waits for, oldest first."""
-    keys = [key for key in await reader.state_keys() if key.startswith(PENDING_PREFIX)]
-    found: list[PendingApproval] = []
-    for key in keys:
-        entry = await reader.get(key, serde=_PENDING)
-        if entry is not None:
-            found.append(entry)
-    return PendingApprovals(sorted(found, key=lambda entry: entry.requested_at))
-
-
-async def drop_stale(store: Store) -> None:
-    """Forgets what a killed turn waited for; nobody waits for it any more.
-
-    To be called when a turn begins: a session runs one turn at a time.
-    """
-    for key in await store.state_keys():
-        if key.startswith(PENDING_PREFIX):
-            store.clear(key)
-
-
-async def answer(resolver: Resolver, given: ApprovalAnswer, at: datetime) -> AnswerReceipt:
-    """Hands an answer to the turn that waits for it.
-
-    Raises:
-        restate.TerminalError: 404 if the session knows no such approval, 409 if it was answered.
-    """
-    if await resolver.get(PENDING_PREFIX + given.id, serde=_PENDING) is None:
-        record = await resolver.get(ANSWERED_PREFIX + given.id, serde=_ANSWERED)
-        if record is None:
-            raise TerminalError(
-                f"no approval {given.id!r} is pending in this session", HTTPStatus.NOT_FOUND
-            )
-        raise TerminalError(_already(record), HTTPStatus.CONFLICT)
-    decision = Decision(approved=given.approved, by=given.by, comment=given.comment, at=at)
-    body = decision.model_dump_json().encode()
-    resolver.resolve_awakeable(given.id, body, serde=BytesSerde())
-    return AnswerReceipt(id=given.id, approved=given.approved)
-
-
-def _already(record: AnsweredApproval) -> str:
-    decision = record.decision
-    outcome = "approved" if decision.approved else "refused"
-    by = f" by {decision.by}" if decision.by else ""
-    at = f" at {decision.at:%Y-%m-%d %H:%M:%S} UTC" if decision.at else ""
-    return f"approval {record.request.id!r} was already {outcome}{by}{at}"
+    chosen = not decision.approved or not request.choices or decision.choice in request.choices
+    return decision if chosen else None

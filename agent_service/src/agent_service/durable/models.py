@@ -13,6 +13,7 @@ from contextlib import aclosing
 from functools import cache
 from typing import Any, cast, override
 
+from google.adk.agents.llm_agent import LlmAgent
 from google.adk.models.base_llm import BaseLlm
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
@@ -21,7 +22,14 @@ from restate import RunOptions
 from restate.serde import Serde
 
 from agent_service.durable.failures import model_failure
-from agent_service.durable.scope import TurnScope, current_turn, use_real_ids_and_time
+from agent_service.durable.scope import (
+    TurnScope,
+    current_turn,
+    enter_step,
+    in_turn,
+)
+
+_TWIN = "_agent_service_journaled"
 
 
 class ModelStep(BaseModel):
@@ -60,11 +68,12 @@ class _Journaled:
             restate.TerminalError: the provider refused the request for good.
         """
         turn = current_turn()
+        await turn.branches.enter()
         model = llm_request.model or cast("BaseLlm", self).model
         plain = super().generate_content_async  # type: ignore[misc]
 
         async def call() -> ModelStep:
-            use_real_ids_and_time()
+            enter_step()
             try:
                 async with asyncio.timeout(turn.model_timeout):
                     async with aclosing(plain(llm_request, stream=stream)) as answers:
@@ -99,9 +108,33 @@ def _journaled_class(plain: type[BaseLlm]) -> type[BaseLlm]:
 
 
 def journaled(model: BaseLlm) -> BaseLlm:
-    """Returns a copy of ``model`` whose calls are journaled steps; ``model`` stays as it is."""
+    """Returns a twin of ``model`` whose calls are journaled steps; ``model`` stays as it is.
+
+    The same model always has the same twin, so that its client is made once.
+    """
     if isinstance(model, _Journaled):
         return model
-    copy = model.model_copy()
-    copy.__class__ = _journaled_class(type(model))
-    return copy
+    twin = model.__dict__.get(_TWIN)
+    if twin is None:
+        twin = model.model_copy()
+        twin.__class__ = _journaled_class(type(model))
+        model.__dict__[_TWIN] = twin
+    return cast("BaseLlm", twin)
+
+
+def journal_models() -> None:
+    """Makes every agent of this process use journaled models inside of turns.
+
+    By the one property that ADK takes an agent's model from (google-adk 2.13). Copies of the user's
+    agents would not do: workflows and callbacks may make agents while they run.
+    """
+    plain: property = LlmAgent.__dict__["canonical_model"]
+    if hasattr(plain.fget, _TWIN):
+        return
+
+    def canonical_model(agent: LlmAgent) -> BaseLlm:
+        model: BaseLlm = plain.__get__(agent)
+        return journaled(model) if in_turn() else model
+
+    setattr(canonical_model, _TWIN, True)
+    setattr(LlmAgent, "canonical_model", property(canonical_model))  # noqa: B010 - mypy

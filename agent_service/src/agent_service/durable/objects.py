@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,7 @@ from http import HTTPStatus
 from typing import cast, override
 
 import restate
-from google.adk.agents.base_agent import BaseAgent
 from google.adk.agents.run_config import RunConfig
-from google.adk.apps.app import App
 from google.adk.events.event import Event
 from google.adk.runners import Runner
 from google.genai import types
@@ -23,13 +22,16 @@ from restate.serde import Serde
 from agent_service.api import (
     AnswerReceipt,
     ApprovalAnswer,
+    Approvals,
     History,
     PendingApprovals,
     TurnAnswer,
     TurnRequest,
 )
-from agent_service.durable import approvals
-from agent_service.durable.agents import durable_app
+from agent_service.durable import inbox
+from agent_service.durable.agents import Served, durable_app, root_of
+from agent_service.durable.branches import branching
+from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
 from agent_service.durable.sessions import ObjectSessions, Store, read_history, text_of
@@ -82,6 +84,39 @@ def _readable[M: BaseModel](request: M | Unreadable) -> M:
     return request
 
 
+class Begin(BaseModel):
+    """What the first attempt of a turn found, for all that follow.
+
+    Attributes:
+        at: when it was, in seconds since 1970.
+        sent: whether the whole session came along with the call.
+    """
+
+    at: float
+    sent: bool
+
+
+async def _begin(context: restate.ObjectContext) -> Begin:
+    async def look() -> Begin:
+        return Begin(at=time.time(), sent=sent_state() is not None)
+
+    return await context.run_typed("begin", look)
+
+
+def _sent_session(begin: Begin) -> SentState | None:
+    """The session as sent, if the first attempt read it from there: a replay has to do likewise.
+
+    Raises:
+        RuntimeError: this attempt didn't get it; another one may.
+    """
+    if not begin.sent:
+        return None
+    found = sent_state()
+    if found is None:
+        raise RuntimeError("Restate sent only a part of the session, unlike at the first attempt")
+    return found
+
+
 class AgentTurns:
     """Runs the turns of one agent.
 
@@ -90,7 +125,7 @@ class AgentTurns:
         settings: how to serve it.
     """
 
-    def __init__(self, served: BaseAgent | App, settings: Settings) -> None:
+    def __init__(self, served: Served, settings: Settings) -> None:
         self._app = durable_app(served)
         self._settings = settings
         self._run_config = RunConfig(max_llm_calls=settings.max_model_calls)
@@ -105,23 +140,15 @@ class AgentTurns:
         """
         if not request.message.strip():
             raise TerminalError("message must not be empty", HTTPStatus.BAD_REQUEST)
-        clock = Clock(await context.time())
-        scope = TurnScope(context, clock, self._settings.model_timeout)
-        with turn_scope(scope):
-            await approvals.drop_stale(cast("Store", context))
-            sessions = ObjectSessions(cast("Store", context), context.key(), clock)
-            number = await sessions.begin_turn(
-                app_name=self.name, user_id=USER, message=request.message
-            )
-            try:
-                text = await self._answer(sessions, context.key(), request.message)
-            except Exception as error:
-                final = terminal_error(error)
-                if final is None:
-                    raise
-                sessions.end_turn(revision=self._settings.revision, error=final.message)
-                raise final from error
-            sessions.end_turn(revision=self._settings.revision)
+        begin = await _begin(context)
+        clock = Clock(begin.at)
+        async with branching(context) as branches:
+            scope = TurnScope(context, clock, self._settings.model_timeout, branches)
+            with turn_scope(scope):
+                sessions = ObjectSessions(
+                    cast("Store", context), context.key(), clock, _sent_session(begin)
+                )
+                number, text = await self._take_turn(context, sessions, request.message)
         return TurnAnswer(
             answer=text,
             agent=self.name,
@@ -130,6 +157,22 @@ class AgentTurns:
             revision=self._settings.revision,
             usage=scope.usage,
         )
+
+    async def _take_turn(
+        self, context: restate.ObjectContext, sessions: ObjectSessions, message: str
+    ) -> tuple[int, str]:
+        await inbox.drop_stale(cast("Store", context))
+        number = await sessions.begin_turn(app_name=self.name, user_id=USER, message=message)
+        try:
+            text = await self._answer(sessions, context.key(), message)
+        except Exception as error:
+            final = terminal_error(error)
+            if final is None:
+                raise
+            sessions.end_turn(revision=self._settings.revision, error=final.message)
+            raise final from error
+        sessions.end_turn(revision=self._settings.revision)
+        return number, text
 
     async def _answer(self, sessions: ObjectSessions, session: str, message: str) -> str:
         runner = Runner(app=self._app, app_name=self.name, session_service=sessions)
@@ -155,16 +198,16 @@ def _final_text(event: Event) -> str:
     return text_of(event.content) if event.is_final_response() else ""
 
 
-def agent_object(served: BaseAgent | App, settings: Settings) -> restate.VirtualObject:
+def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
     """Makes the virtual object that serves an agent, named after it.
 
-    Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``.
+    Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``,
+    ``decisions``.
     """
     turns = AgentTurns(served, settings)
-    described = served.root_agent if isinstance(served, App) else served
     service = restate.VirtualObject(
         turns.name,
-        description=getattr(described, "description", "") or None,
+        description=root_of(served).description or None,
         inactivity_timeout=timedelta(seconds=settings.inactivity_timeout),
         abort_timeout=timedelta(seconds=settings.abort_timeout),
         journal_retention=timedelta(seconds=settings.journal_retention),
@@ -179,19 +222,24 @@ def agent_object(served: BaseAgent | App, settings: Settings) -> restate.Virtual
     @service.handler(kind="shared")
     async def history(ctx: restate.ObjectSharedContext) -> History:
         """Returns the session's messages, those of a running turn included."""
-        messages = await read_history(cast("Store", ctx))
+        messages = await read_history(cast("Store", ctx), sent_state())
         return History(agent=turns.name, session=ctx.key(), messages=messages)
 
     @service.handler(name="approvals", kind="shared")
     async def list_approvals(ctx: restate.ObjectSharedContext) -> PendingApprovals:
         """Lists the approvals that the session's turn waits for."""
-        return await approvals.pending(cast("Store", ctx))
+        return await inbox.pending(cast("Store", ctx))
+
+    @service.handler(kind="shared")
+    async def decisions(ctx: restate.ObjectSharedContext) -> Approvals:
+        """Lists who decided what, and when, in this session."""
+        return Approvals(answered=await inbox.answered(cast("Store", ctx)))
 
     @service.handler(kind="shared", input_serde=RequestSerde(ApprovalAnswer))
     async def answer(ctx: restate.ObjectSharedContext, request: ApprovalAnswer) -> AnswerReceipt:
         """Answers a pending approval of this session."""
         given = _readable(request)
         at = datetime.fromtimestamp(await ctx.time(), UTC)
-        return await approvals.answer(cast("approvals.Resolver", ctx), given, at)
+        return await inbox.answer(inbox.as_resolver(ctx), given, at)
 
     return service

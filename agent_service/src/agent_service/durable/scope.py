@@ -6,20 +6,19 @@ replay makes the very same events.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 from uuid import UUID
 
 import restate
 from google.adk.platform import time as platform_time
 from google.adk.platform import uuid as platform_uuid
 
-from agent_service.api import Usage
+from agent_service.api import PendingApproval, Usage
+from agent_service.durable.branches import Branches
 
 # Distinct times keep the order of events where only their times are compared.
 _TICK = 1e-5
@@ -49,17 +48,20 @@ class TurnScope:
         context: Restate's context of the turn.
         clock: the journal's time.
         model_timeout: seconds a model call may take.
+        branches: what runs side by side in it.
         usage: tokens so far.
-        last_calls: the tool call that started last, by the call that encloses it.
+        pending: the approvals that it waits for, by id, oldest first.
     """
 
     context: restate.ObjectContext
     clock: Clock
     model_timeout: float
+    branches: Branches
     usage: Usage = field(default_factory=Usage)
-    last_calls: dict[asyncio.Task[Any] | None, asyncio.Task[Any]] = field(default_factory=dict)
+    pending: dict[str, PendingApproval] = field(default_factory=dict)
 
 
+_step: ContextVar[bool] = ContextVar("agent_service_step", default=False)
 _current: ContextVar[TurnScope | None] = ContextVar("agent_service_turn", default=None)
 
 
@@ -77,6 +79,11 @@ def current_turn() -> TurnScope:
     return scope
 
 
+def in_turn() -> bool:
+    """Whether a turn of an agent served by this package runs here."""
+    return _current.get() is not None
+
+
 @contextmanager
 def turn_scope(scope: TurnScope) -> Iterator[TurnScope]:
     """Makes ``scope`` the current turn, and pins ADK's ids and times to the journal."""
@@ -88,11 +95,21 @@ def turn_scope(scope: TurnScope) -> Iterator[TurnScope]:
     try:
         yield scope
     finally:
-        use_real_ids_and_time()
+        _use_real_ids_and_time()
         _current.reset(token)
 
 
-def use_real_ids_and_time() -> None:
+def in_step() -> bool:
+    """Whether the body of a journaled step runs here, where nothing else can be journaled."""
+    return _step.get()
+
+
+def enter_step() -> None:
     """For the body of a journaled step: it won't run again, so it must not use up pinned ids."""
+    _step.set(True)
+    _use_real_ids_and_time()
+
+
+def _use_real_ids_and_time() -> None:
     platform_uuid.reset_id_provider()
     platform_time.reset_time_provider()

@@ -1,6 +1,7 @@
 """A session in the state of one virtual object: a small head, and one entry for each turn.
 
-A turn writes its own events and the head, never the turns before it:
+A turn writes its own events and the head, never the turns before it. It reads those out of what
+Restate sends along with the call, so that its journal doesn't hold them either (`eager.py`):
 
 =================== ==========================================================
 ``session``         ``SessionHead``: who, when, how many turns, ADK's state
@@ -29,6 +30,7 @@ from pydantic import BaseModel
 from restate.serde import Serde
 
 from agent_service.api import Message
+from agent_service.durable.eager import SentState
 from agent_service.durable.scope import Clock
 
 HEAD_KEY = "session"
@@ -144,23 +146,28 @@ def _events_of(number: int, record: TurnRecord) -> list[Event]:
     ]
 
 
-async def _load_turns(reader: Reader, head: SessionHead) -> list[TurnRecord]:
+async def _load_turns(
+    reader: Reader, head: SessionHead, sent: SentState | None
+) -> list[TurnRecord]:
     found: list[TurnRecord] = []
     for number in range(1, head.turns + 1):
-        # Restate sends a session's state along with the call, so that these cost no round trips.
-        turn = await reader.get(_turn_key(number), serde=_TURN)
+        key = _turn_key(number)
+        if sent is None:
+            turn = await reader.get(key, serde=_TURN)
+        else:
+            turn = _TURN.deserialize(sent.entries.get(key, b""))
         if turn is not None:
             found.append(turn)
     return found
 
 
-async def read_history(reader: Reader) -> list[Message]:
+async def read_history(reader: Reader, sent: SentState | None = None) -> list[Message]:
     """Returns the session's messages, oldest first; none for a session that doesn't exist."""
     head = await reader.get(HEAD_KEY, serde=_HEAD)
     if head is None:
         return []
     messages: list[Message] = []
-    for number, turn in enumerate(await _load_turns(reader, head), start=1):
+    for number, turn in enumerate(await _load_turns(reader, head, sent), start=1):
         messages.extend(_messages_of(number, turn))
     return messages
 
@@ -191,12 +198,17 @@ class ObjectSessions(BaseSessionService):
         store: Restate's context of the turn.
         session_id: the virtual object's key.
         clock: the turn's time.
+        sent: the session as Restate sent it with this attempt; without it the turns before are
+            read one by one, through the journal.
     """
 
-    def __init__(self, store: Store, session_id: str, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, session_id: str, clock: Clock, sent: SentState | None = None
+    ) -> None:
         self._store = store
         self._id = session_id
         self._clock = clock
+        self._sent = sent
         self._head: SessionHead | None = None
         self._session: Session | None = None
         self._record: TurnRecord | None = None
@@ -339,7 +351,7 @@ class ObjectSessions(BaseSessionService):
         self._loaded = True
         self._head = await self._store.get(HEAD_KEY, serde=_HEAD)
         if self._head is not None:
-            turns = await _load_turns(self._store, self._head)
+            turns = await _load_turns(self._store, self._head, self._sent)
             events = [e for n, turn in enumerate(turns, 1) for e in _events_of(n, turn)]
             self._session = self._make_session(self._head, events)
 

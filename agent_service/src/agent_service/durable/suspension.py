@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from restate import ObjectContext
-from restate.server_context import ServerDurableFuture, ServerInvocationContext
+from restate.server_context import ServerDurableFuture
+
+from agent_service.durable.branches import Branches
 
 
-def sleep_until(context: ObjectContext, waiting: Awaitable[object]) -> None:
-    """Makes the next await of ``waiting`` suspend the turn now, unless it has its value.
+def sleep_until(branches: Branches, waiting: Awaitable[object]) -> None:
+    """Says that ``waiting`` may last for days: the turn suspends once nothing else is under way.
 
-    The state machine is told that nothing more comes in on this attempt, as it is by Restate
-    after the inactivity timeout. Restate starts a new attempt when the value is there.
+    The state machine is then told that nothing more comes in on this attempt, as it is by Restate
+    after the inactivity timeout. Restate starts a new attempt when a value is there.
 
     Args:
-        context: the turn's context.
-        waiting: the only thing that the turn is about to wait for.
+        branches: the turn's.
+        waiting: what a branch of it is about to wait for.
     """
-    if not isinstance(context, ServerInvocationContext):
-        return
-    if isinstance(waiting, ServerDurableFuture) and not waiting.is_completed():  # type: ignore[no-untyped-call]
-        context.vm.notify_input_closed()  # type: ignore[no-untyped-call]
+    if isinstance(waiting, ServerDurableFuture):
+        branches.be_patient(waiting.handle)

@@ -52,16 +52,23 @@ class Store:
         """The objects of a kind that belong to an AgentDeployment."""
         return list(self._children.get((resource, key), {}).values())
 
-    def put(self, resource: Resource, body: Body) -> None:
-        """Take an object in, unless a newer version of it is known, or its end."""
+    def put(self, resource: Resource, body: Body) -> bool:
+        """Take an object in, unless a newer version of it is known, or its end.
+
+        Returns:
+            Whether it is news: a write's answer is known before the event that tells of it.
+        """
         name = _name(body)
         known = self._objects[resource].get(name)
         if _uid(body) in self._ended or (known and _version(known) > _version(body)):
-            return
+            return False
+        if known and _version(known) == _version(body) >= 0 and _uid(known) == _uid(body):
+            return False
         body = slim(resource, body)
         self._objects[resource][name] = body
         if resource is not AGENT_DEPLOYMENTS:
             self._children.setdefault((resource, key_of(resource, body)), {})[name[1]] = body
+        return True
 
     def remove(self, resource: Resource, body: Body) -> None:
         """Forget an object for good, unless another of the same name has taken its place."""

@@ -19,7 +19,12 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
     """
     if any(kept(body) for body in store.children(REPLICA_SETS, key)):
         return
-    left = [(r, body) for r in (JOBS, SERVICES, REPLICA_SETS) for body in store.children(r, key)]
+    left = [
+        (resource, body)
+        for resource in (JOBS, SERVICES, REPLICA_SETS)
+        for body in store.children(resource, key)
+        if not _owned(body)
+    ]
     if not left or not await _is_gone(key, store, kube):
         return
     for resource, body in left:
@@ -32,6 +37,12 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
 def kept(replica_set: Body) -> bool:
     """Whether its AgentDeployment was to go without it (``deletionPolicy: Orphan``)."""
     return names.ORPHANED_ANNOTATION in (replica_set["metadata"].get("annotations") or {})
+
+
+def _owned(body: Body) -> bool:
+    """Whether it goes with the AgentDeployment by itself: the garbage collector sees to it."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return any(owner["kind"] == names.KIND for owner in owners)
 
 
 async def _is_gone(key: Key, store: Store, kube: Kube) -> bool:

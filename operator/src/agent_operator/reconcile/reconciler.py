@@ -120,8 +120,10 @@ class Reconciler:
                     return None if self.store.get(key) is None else timedelta(0)
                 snapshot, due = seen
                 if not due.actions or not await self._carry_out(due, snapshot, memory):
+                    shown_in = await self._show(key, snapshot, due.status)
                     break
-            shown_in = await self._show(key, snapshot, due.status)
+            else:
+                shown_in = timedelta(0)  # there is more to do, which others' looks come before
         return self._next(due, memory, shown_in)
 
     async def _look(self, key: Key, memory: _Memory) -> tuple[Snapshot, Plan] | None:
@@ -143,7 +145,8 @@ class Reconciler:
         for action in due.actions:
             held_up = memory.held_up.get(subject(action))
             if held_up and time.monotonic() < held_up.until:
-                failed = True
+                # A name that is taken may be so for ever, and holds nothing else up.
+                failed = failed or not isinstance(action, PointService)
                 continue
             if failed and isinstance(action, RemoveFinalizer):
                 continue
@@ -184,7 +187,9 @@ class Reconciler:
     ) -> timedelta | None:
         before = self._status(key)
         try:
-            return await self._shower.show(key, snapshot, status)
+            shown_in = await self._shower.show(key, snapshot, status)
+            # What was shown may matter to the next plan (what was active before, say).
+            return shown_in if self._status(key) == before else timedelta(0)
         except KubeError as error:
             log.warning("the status was not written: %s", error)
             return timedelta(seconds=RETRY_SECONDS[3])

@@ -6,6 +6,7 @@ anew and takes all routes, but accepts a changed service type too. ``DELETE`` wo
 ``force=true``.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -90,6 +91,9 @@ where coalesce(pinned_deployment_id, last_attempt_deployment_id) = '{}'
 """
 DEPLOYMENT_ID: Final = re.compile(r"[A-Za-z0-9_]+")
 BATCH: Final = 1000
+# Restate keeps all registrations under one key: of many changes at a time most meet another one,
+# are tried again, and fail in the end. More than one, so that a slow endpoint holds up no other.
+CHANGES_AT_ONCE: Final = 3
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
 _MAY_BE_STUCK: Final = frozenset({"paused", "backing-off"})
@@ -164,6 +168,7 @@ class RestateClient:
             base_url=url, timeout=TIMEOUT, transport=transport, trust_env=False
         )
         self._replaced: list[httpx.AsyncClient] = []
+        self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -277,7 +282,8 @@ class RestateClient:
             RestateUnavailableError: Restate itself didn't answer.
         """
         body = _registration(uri, metadata, calls, force=again or allow_breaking, dry_run=False)
-        answer = await self._post_deployment(body, calls)
+        async with self._changes:
+            answer = await self._post_deployment(body, calls)
         return _deployment({"uri": uri, "metadata": metadata, **answer})
 
     async def _post_deployment(self, body: Row, calls: Calls) -> dict[str, Any]:
@@ -294,9 +300,9 @@ class RestateClient:
 
     async def deregister(self, deployment_id: str) -> None:
         """Forget a deployment, whatever still needs it; one that is gone already is fine."""
-        response = await self._send(
-            "DELETE", f"/deployments/{deployment_id}", params={"force": "true"}
-        )
+        path = f"/deployments/{deployment_id}"
+        async with self._changes:
+            response = await self._send("DELETE", path, params={"force": "true"})
         if response.status_code != httpx.codes.NOT_FOUND:
             self._checked(response)
 
