@@ -121,7 +121,8 @@ def _write_files(clone: Clone, net: network.Addresses) -> None:
     folder = clone.node / "lib" / "node"
     pki.make(folder / "pki", pki.identities(net, clone.name))
     full = bool(host.capabilities() >> host.SYS_RESOURCE & 1)
-    setup = config.Setup(clone.name, net, full, host.snapshotter(clone.node))
+    qps = int(os.environ.get("CLUSTER_CONTROLLER_QPS") or config.Setup.controller_qps)
+    setup = config.Setup(clone.name, net, full, host.snapshotter(clone.node), qps)
     for name, text in config.files(setup).items():
         path = folder / "etc" / name
         path.parent.mkdir(parents=True, exist_ok=True)
