@@ -120,6 +120,12 @@ class World:
         rows = await self.query("select endpoint from sys_deployment")
         return {str(row["endpoint"]).rstrip("/") for row in rows}
 
+    async def deregister(self, deployment: str) -> None:
+        """Take a registration out of Restate by hand."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            path = f"{self.admin}/deployments/{deployment}?force=true"
+            (await http.delete(path)).raise_for_status()
+
     async def gone(self, revision: str) -> None:
         """Wait until nothing is left of a revision, in Kubernetes and in Restate."""
 
