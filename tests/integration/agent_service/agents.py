@@ -9,12 +9,14 @@ from pathlib import Path
 
 from google.adk.agents import Agent, LoopAgent, ParallelAgent, SequentialAgent
 from google.adk.agents.callback_context import CallbackContext
+from google.adk.apps.app import App
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.tools.function_tool import FunctionTool
 from google.adk.tools.tool_context import ToolContext
 from google.adk.workflow import JoinNode, Workflow
+from restate.ext.adk import RestatePlugin
 
 from agent_service import approval, durable_tool, restate_object_context
 
@@ -201,4 +203,12 @@ confirming = Agent(
     name="ConfirmingAgent",
     model=MODEL,
     tools=[FunctionTool(wipe, require_confirmation=True), take_leave],
+)
+
+
+# As it is written for the SDK's own plugin.
+foreign = App(
+    name="ForeignAgent",
+    root_agent=Agent(name="Foreign", model=MODEL, tools=[measure]),
+    plugins=[RestatePlugin()],
 )

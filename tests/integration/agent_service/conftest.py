@@ -16,6 +16,7 @@ SERVED = (
     f"{AGENTS}:tools",
     f"{AGENTS}:callbacks",
     f"{AGENTS}:choosing",
+    f"{AGENTS}:foreign",
     f"{AGENTS}:confirming",
     f"{AGENTS}:booking",
     f"{AGENTS}:line",

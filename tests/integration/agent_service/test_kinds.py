@@ -99,3 +99,19 @@ def test_a_workflows_nodes_wait_together_and_replay_in_order(
     assert done[:2] in (["begin quick", "begin slow"], ["begin slow", "begin quick"])
     assert done.count("end quick") == 1
     assert done.count("end slow") == 1
+
+
+def test_an_app_written_for_the_sdks_plugin_runs_unchanged(
+    restate: Restate, session: str, scripted_model: ScriptedModel, endpoint: Endpoint
+) -> None:
+    call = Call(name="measure", args={"what": session, "seconds": 0})
+    scripted_model.put_first(
+        Rule(name="go", when=When(after_response=False), reply=Reply(calls=[call])),
+        Rule(name="made", when=When(response_of="measure"), reply=Reply(text="{result}")),
+    )
+    invocation = restate.send("ForeignAgent", session, "go")
+    assert restate.result(invocation).json()["answer"] == f"{session} measured"
+    names = restate.query(
+        f"select name from sys_journal where id = '{invocation}' and entry_type = 'Command: Run'"
+    )
+    assert [row["name"] for row in names].count("call LLM") == 0

@@ -10,6 +10,7 @@ from google.adk.apps.app import App
 from google.adk.models.base_llm import BaseLlm
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.workflow import BaseNode, Workflow
+from restate.ext.adk import RestatePlugin
 
 from agent_service.durable.confirmation import ask_for_confirmations
 from agent_service.durable.models import journal_models
@@ -38,7 +39,9 @@ def durable_app(served: Served) -> App:
     ask_for_confirmations()
     root = root_of(served)
     if isinstance(served, App):
-        return served.model_copy(update={"plugins": [OrderedBranches(), *served.plugins]})
+        # The SDK's own plugin would journal each model call a second time, around ours.
+        plugins = [plugin for plugin in served.plugins if not isinstance(plugin, RestatePlugin)]
+        return served.model_copy(update={"plugins": [OrderedBranches(), *plugins]})
     # No validation: an app's name must be a Python identifier, an agent's already is one.
     return App.model_construct(name=served.name, root_agent=root, plugins=[OrderedBranches()])
 
