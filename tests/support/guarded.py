@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hack.restate import free_ports
+from tests.support.ports import listening
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ async def guarded(
             serve(app, _config(port, folder, server, clients), shutdown_trigger=stop.wait)  # type: ignore[arg-type]
         )
         try:
-            await _listening(port)
+            await listening(port)
             yield door
         finally:
             stop.set()
@@ -145,15 +146,3 @@ def _name(text: str) -> x509.Name:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-async def _listening(port: int) -> None:
-    for _ in range(200):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    raise AssertionError(f"nothing listens on port {port}")

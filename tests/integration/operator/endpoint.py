@@ -10,6 +10,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from hack.restate import free_ports
+from tests.support.ports import listening
 
 
 def keyed(name: str, *, attempts: int | None = None) -> restate.VirtualObject:
@@ -76,21 +77,9 @@ async def serving(
     app = restate.app(services, identity_keys=list(keys))
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
-        await _listening(port)
+        await listening(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         stop.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _listening(port: int) -> None:
-    for _ in range(200):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    raise AssertionError(f"nothing listens on port {port}")
