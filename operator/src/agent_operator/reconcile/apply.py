@@ -267,8 +267,7 @@ class Applier:
             standings = judge_all(seen, datetime.now(UTC))
             target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
             standing = next(s for s in standings if s.revision.name == revision.name)
-            deleting = snapshot.agent.deleting
-            return may_remove(standing, target_active=target_active, deleting=deleting)
+            return may_remove(seen, standing, target_active=target_active)
 
         async def closing(services: Sequence[str]) -> None:
             note = {names.CLOSED_ANNOTATION: ",".join(services)}

@@ -6,7 +6,7 @@ from datetime import datetime
 from agent_operator.api import Phase, durations
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.reconcile.standing import Standing
+from agent_operator.reconcile.standing import Standing, is_spare
 
 MESSAGE = "kept for rollback"
 
@@ -53,6 +53,9 @@ def _may_be_kept(snapshot: Snapshot, standing: Standing) -> bool:
     """
     revision = standing.revision
     if revision is snapshot.target or standing.phase is not Phase.DRAINED:
+        return False
+    # What is to take turns again is not kept for later: it keeps its pods.
+    if is_spare(snapshot, revision):
         return False
     here = revision.restate.url == snapshot.wanted.restate.url
     return here and revision.registering and not standing.routed

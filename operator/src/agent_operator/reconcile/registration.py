@@ -11,6 +11,7 @@ from agent_operator.kube.errors import KubeError
 from agent_operator.reconcile import clusters, headers
 from agent_operator.reconcile.compatibility import breaking_changes
 from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import BREAKING_CHANGES, full_name, is_of, owner
 from agent_operator.restate.client import (
@@ -199,6 +200,6 @@ def _check_compatibility(
 
 
 def _active_deployment(view: RestateView, snapshot: Snapshot) -> Deployment | None:
-    name = snapshot.agent.status.get("activeRevision")
+    name = last_active(snapshot.agent)
     uri = next((r.uri for r in snapshot.revisions if r.name == name), None)
     return view.by_uri(uri) if uri else None
