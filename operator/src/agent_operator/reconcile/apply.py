@@ -234,6 +234,9 @@ class Applier:
             }
             await self._note(snapshot.agent, revision, notes, roles.ACTIVE)
         except RegistrationRefusedError as error:
+            # Work waits for a lost one: a refusal is no final word, nor a failed rollout.
+            if revision is not snapshot.target:
+                raise NotNowError(str(error)) from error
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
 

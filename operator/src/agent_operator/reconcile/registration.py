@@ -186,8 +186,9 @@ def _allows_breaking(snapshot: Snapshot) -> bool:
 def _check_compatibility(
     offered: Sequence[Service], view: RestateView, snapshot: Snapshot, revision: Revision
 ) -> None:
-    # Going back is wanted as it is: what a newer revision added may go again.
-    if _allows_breaking(snapshot) or revision.name in snapshot.agent.status.get("history", ()):
+    # Going back is wanted as it is: what a newer revision added may go again. So is what was lost.
+    known = revision.deployment_id or revision.name in snapshot.agent.status.get("history", ())
+    if known or _allows_breaking(snapshot):
         return
     active = _active_deployment(view, snapshot)
     served = view.routed_to(active.id) if active else ()
