@@ -280,8 +280,10 @@ class World:
         self.gone = True
 
     def _create(self, action: do.CreateRevision, *, half: bool) -> None:
-        assert self.config.digest, "made from what nobody could read"
         name, limit = action.wanted.name, self.spec.get("maxRevisions")
+        # Of one that was half made, only the Service is.
+        known = self.config.digest or name in self.revisions
+        assert known, "made from what nobody could read"
         if limit and name not in self.revisions:
             active = self.routes.get(SERVICE)
             holders = [
