@@ -39,12 +39,15 @@ class Gates:
             if job.state is GateState.RUNNING:
                 self.jobs[name] = replace(job, state=state, key=None)
 
-    def check_turns(self, revision: Revision, snapshot: Snapshot) -> None:
-        """A revision is about to be registered: may it?"""
+    def check_turns(self, revision: Revision, snapshot: Snapshot, *, again: bool) -> None:
+        """A revision is about to be registered: may it?
+
+        ``again``: Restate has lost it, and work waits for it, whoever takes the turns afterwards.
+        """
         spec, status = snapshot.agent.spec.rollout, snapshot.agent.status
         assert not revision.trusted - {None}, "what takes turns trusts a gate's key"
         # What was active, and is registered anew since Restate lost it, was tried before.
-        if _served(revision, status):
+        if again or _served(revision, status):
             return
         if spec.gates and not revision.deployment_id:
             assert revision.gates, "registered before its gates"
@@ -55,4 +58,4 @@ class Gates:
 
 
 def _served(revision: Revision, status: Mapping[str, Any]) -> bool:
-    return bool(status.get("activeRevision") == revision.name)
+    return revision.name in list(status.get("history", ()))[:1]

@@ -42,6 +42,8 @@ from tests.unit.operator.story_gates import Gates
 EXTRA: Final = "Extra"
 MISMATCH: Final = "RT0016"
 IMAGES: Final = [f"claims:{n}" for n in range(4)]
+# Somebody's own endpoint, registered by hand.
+STRANGER: Final = Deployment("dp_dev", "http://dev.test:9080", (SERVICE, EXTRA), {})
 # This one no longer has the second service.
 DROPS_EXTRA: Final = IMAGES[3]
 TIMES: Final = (
@@ -177,6 +179,28 @@ class World:
             self.place_of(turn) == here or (turn.lost and turn.home == here) for turn in self.turns
         )
 
+    def is_lost(self, revision: Revision) -> bool:
+        return bool(revision.deployment_id) and f"dp_{revision.image}" not in self.deployments
+
+    @property
+    def served_last(self) -> str | None:
+        """What took the turns last, as far as the operator has seen it."""
+        history = self.status.get("history")
+        return str(history[0]) if isinstance(history, list) and history else None
+
+    def is_spare(self, revision: Revision) -> bool:
+        """Whether it is the one to take turns again, as the wanted one doesn't take them."""
+        wanted = self.snapshot().wanted.name
+        last = revision.name == self.served_last
+        return last and wanted != revision.name and wanted not in self.serving
+
+    def somebody_else_takes(self, service: str) -> None:
+        self.deployments[STRANGER.id] = STRANGER
+        self.routes[service] = STRANGER.id
+
+    def somebody_else_goes(self) -> None:
+        self._deregister(STRANGER.id)
+
     def act(self, action: do.Action, *, half: bool = False) -> None:  # noqa: C901
         """Carry one action out; ``half`` of it, where it has parts: then the operator dies."""
         match action:
@@ -210,7 +234,9 @@ class World:
             case do.RemoveGate():
                 del self.gates.jobs[action.job]
             case do.RegisterRevision():
-                self.gates.check_turns(self.revisions[action.revision.name], self.snapshot())
+                revision = self.revisions[action.revision.name]
+                again = self.is_lost(revision) and self.needed(revision)
+                self.gates.check_turns(revision, self.snapshot(), again=again)
                 self._register(action.revision, half=half)
             case do.RemoveRevision():
                 self._remove(action.revision, half=half)
@@ -254,8 +280,10 @@ class World:
         self.gone = True
 
     def _create(self, action: do.CreateRevision, *, half: bool) -> None:
-        assert self.config.digest, "made from what nobody could read"
         name, limit = action.wanted.name, self.spec.get("maxRevisions")
+        # Of one that was half made, only the Service is.
+        known = self.config.digest or name in self.revisions
+        assert known, "made from what nobody could read"
         if limit and name not in self.revisions:
             active = self.routes.get(SERVICE)
             holders = [
@@ -324,6 +352,8 @@ class World:
             fought = replicas and scaling.get("autoscaler") and self.replicas
             assert not fought, "fought with the autoscaler"
             assert replicas or revision.name in self.serving, "it may bring the pods back"
+        sleeps = revision.name in self.serving
+        assert replicas or sleeps or not self.is_spare(revision), "all that could serve was taken"
         waking = replicas > 0 and revision.replicas == 0
         self._change(
             revision,
@@ -391,8 +421,7 @@ class World:
         return True
 
     def _register(self, revision: Revision, *, half: bool) -> None:
-        served = self.status.get("activeRevision") == revision.name
-        needed = 1 if served else max(revision.replicas, 1)
+        needed = 1 if revision.name == self.served_last else max(revision.replicas, 1)
         assert revision.ready >= needed, "registered before its pods were ready"
         if self._refuses(revision):
             return
@@ -412,6 +441,7 @@ class World:
         assert self.deleting or self.routes.get(SERVICE) != here, (
             "the revision that takes new turns was removed"
         )
+        assert self.deleting or not self.is_spare(revision), "all that could serve was removed"
         self._deregister(here)
         self._change(revision, has_service=False)
         if not half:

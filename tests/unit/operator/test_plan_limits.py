@@ -86,11 +86,39 @@ HISTORY: dict[str, tuple[Snapshot, list[do.Action]]] = {
     "one that was never active is not kept": (
         snapshot(
             keeping(V2, 5, V2),
-            revision(V1, idle_since=LONG_IDLE),
+            fresh(V1, idle_since=LONG_IDLE),
             revision(V2),
-            restate=view(*BOTH),
+            restate=view(registered(V2)),
         ),
-        [do.RemoveRevision(revision(V1, idle_since=LONG_IDLE), "dp_claims:1")],
+        [do.RemoveRevision(fresh(V1, idle_since=LONG_IDLE), None)],
+    ),
+    "one that was adopted, of which no history tells, is kept": (
+        snapshot(keeping(V2, 1, V2), KEPT, revision(V2), restate=view(*BOTH)),
+        [],
+    ),
+    "after those of which it does": (
+        snapshot(
+            keeping(V3, 1, V3, V1),
+            KEPT,
+            revision(V2, idle_since=LONG_IDLE),
+            revision(V3),
+            restate=view(*ALL),
+        ),
+        [do.RemoveRevision(revision(V2, idle_since=LONG_IDLE), "dp_claims:2")],
+    ),
+    "of several adopted ones, the newest": (
+        snapshot(
+            keeping(V3, 1, V3),
+            replace(KEPT, created=KEPT.created - timedelta(hours=1)),
+            revision(V2, replicas=0, ready=0, idle_since=LONG_IDLE),
+            revision(V3),
+            restate=view(*ALL),
+        ),
+        [
+            do.RemoveRevision(
+                replace(KEPT, created=KEPT.created - timedelta(hours=1)), "dp_claims:1"
+            )
+        ],
     ),
     "nor is one that failed": (
         snapshot(

@@ -25,6 +25,7 @@ from tests.unit.operator.story_world import (
     MISSING,
     READ,
     SPEC,
+    STRANGER,
     UNREADABLE,
     Turn,
     World,
@@ -141,6 +142,8 @@ class Story(RuleBasedStateMachine):
     def a_turn_starts(self, data: st.DataObject, at_once: bool, workflow: bool) -> None:
         service = data.draw(st.sampled_from(sorted(self.world.routes)))
         place = self.world.routes[service] if at_once else None
+        if place == STRANGER.id:
+            return
         self.world.turns.append(Turn(service, place, home=place or "", workflow=workflow))
 
     @precondition(lambda self: self.world.turns)
@@ -166,6 +169,15 @@ class Story(RuleBasedStateMachine):
         """What is pinned stays pinned."""
         self.world.deployments.clear()
         self.world.routes.clear()
+
+    @rule(service=st.sampled_from([SERVICE, EXTRA]))
+    def somebody_else_takes_a_service(self, service: str) -> None:
+        """An endpoint of somebody's own, registered by hand."""
+        self.world.somebody_else_takes(service)
+
+    @rule()
+    def somebody_else_goes(self) -> None:
+        self.world.somebody_else_goes()
 
     @rule(seconds=st.sampled_from([1, 9, 11, 700]))
     def time_passes(self, seconds: int) -> None:
@@ -204,6 +216,21 @@ class Story(RuleBasedStateMachine):
         world = self.world
         world.image, world.spec, world.status = image, dict(SPEC), {}
         world.gone = world.deleting = world.finalizer = False
+
+    def what_served_serves_again(self) -> None:
+        """Whatever the candidate lacks, once Restate is there and nobody else takes the turns."""
+        world = self.world
+        world.away = world.suspended = False
+        world.replicas = max(world.replicas, 1)
+        world.somebody_else_goes()
+        for _ in range(8):
+            world.look()
+            self.pods_come_up()
+            if world.gone:
+                return
+        last = next((r for r in world.revisions.values() if r.name == world.served_last), None)
+        if last and last.image not in world.bad_images and not world.deleting:
+            assert world.now_serving() & {last.name, world.snapshot().wanted.name}, "nobody serves"
 
     def what_is_half_moved_finds_a_place(self) -> None:
         """Once every turn has come to a point where it waits."""
@@ -264,6 +291,9 @@ class Story(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once the world is kind again, every story ends well, and then nothing is done."""
         world = self.world
+        if world.gone:
+            return
+        self.what_served_serves_again()
         if world.gone:
             return
         world.away, world.bad_images, world.suspended = False, set(), False

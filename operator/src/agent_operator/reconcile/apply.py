@@ -234,6 +234,9 @@ class Applier:
             }
             await self._note(snapshot.agent, revision, notes, roles.ACTIVE)
         except RegistrationRefusedError as error:
+            # Work waits for a lost one: a refusal is no final word, nor a failed rollout.
+            if revision is not snapshot.target:
+                raise NotNowError(str(error)) from error
             failure = json.dumps(asdict(Failure(error.reason, str(error))))
             await self._note(snapshot.agent, revision, {names.FAILURE_ANNOTATION: failure})
 
@@ -267,8 +270,7 @@ class Applier:
             standings = judge_all(seen, datetime.now(UTC))
             target_active = any(s.active and s.revision.name == seen.wanted.name for s in standings)
             standing = next(s for s in standings if s.revision.name == revision.name)
-            deleting = snapshot.agent.deleting
-            return may_remove(standing, target_active=target_active, deleting=deleting)
+            return may_remove(seen, standing, target_active=target_active)
 
         async def closing(services: Sequence[str]) -> None:
             note = {names.CLOSED_ANNOTATION: ",".join(services)}

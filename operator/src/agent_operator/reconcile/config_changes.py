@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from agent_operator.api import AgentDeployment, AgentDeploymentSpec, names
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.revisions import Wanted, wanted
 from agent_operator.reconcile.snapshot import Config, Failure, Revision, Snapshot
 from agent_operator.settings import Settings
@@ -135,7 +136,7 @@ def target(
     kept = [r for r in revisions if r.spec_hash == found.spec_hash]
     if not config.trouble or not kept:
         return found
-    active = agent.status.get("activeRevision")
+    active = last_active(agent)
     best = max(kept, key=lambda r: (r.name == active, r.created, r.name))
     return replace(found, name=best.name, uri=best.uri)
 

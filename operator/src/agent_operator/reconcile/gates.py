@@ -20,6 +20,7 @@ from agent_operator.reconcile.gate_facts import (
     hash_of,
     job_name,
 )
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 
 GATE_FAILED: Final = "GateFailed"
@@ -91,11 +92,11 @@ def waits_for_promotion(snapshot: Snapshot, revision: Revision) -> bool:
     """Whether somebody has to let a revision take new turns.
 
     The first one needs nobody, since nothing that serves is at stake; nor does the one that was
-    active and only has to be registered anew.
+    active last and only has to be registered anew.
     """
     if snapshot.agent.spec.rollout.strategy != "Manual" or not snapshot.agent.status.get("history"):
         return False
-    if snapshot.agent.status.get("activeRevision") == revision.name:
+    if last_active(snapshot.agent) == revision.name:
         return False
     return snapshot.agent.metadata.annotations.get(names.PROMOTE_ANNOTATION) != revision.name
 

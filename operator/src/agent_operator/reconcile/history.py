@@ -6,7 +6,7 @@ from datetime import datetime
 from agent_operator.api import Phase, durations
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.reconcile.standing import Standing
+from agent_operator.reconcile.standing import Standing, is_spare
 
 MESSAGE = "kept for rollback"
 
@@ -16,8 +16,13 @@ def kept(snapshot: Snapshot, standings: Sequence[Standing]) -> frozenset[str]:
     limit = snapshot.agent.spec.revision_history_limit
     if snapshot.agent.deleting or not limit:
         return frozenset()
-    may = {s.revision.name for s in standings if _may_be_kept(snapshot, s)}
-    latest_first = [name for name in snapshot.agent.status.get("history", ()) if name in may]
+    may = {s.revision.name: s.revision for s in standings if _may_be_kept(snapshot, s)}
+    history = snapshot.agent.status.get("history", ())
+    latest_first = [name for name in history if name in may]
+    # An adopted one was kept by an object that is gone, and its history with it.
+    adopted = [r for r in may.values() if r.deployment_id and r.name not in history]
+    adopted.sort(key=lambda r: r.created, reverse=True)
+    latest_first += [r.name for r in adopted]
     return frozenset(latest_first[:limit])
 
 
@@ -53,6 +58,9 @@ def _may_be_kept(snapshot: Snapshot, standing: Standing) -> bool:
     """
     revision = standing.revision
     if revision is snapshot.target or standing.phase is not Phase.DRAINED:
+        return False
+    # What is to take turns again is not kept for later: it keeps its pods.
+    if is_spare(snapshot, revision):
         return False
     here = revision.restate.url == snapshot.wanted.restate.url
     return here and revision.registering and not standing.routed

@@ -25,7 +25,13 @@ from agent_operator.reconcile import (
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.ghosts import Ghost, ghosts_of
 from agent_operator.reconcile.snapshot import Revision, Snapshot
-from agent_operator.reconcile.standing import Standing, failure_of, foreign_holder, judge_all
+from agent_operator.reconcile.standing import (
+    Standing,
+    failure_of,
+    foreign_holder,
+    is_spare,
+    judge_all,
+)
 from agent_operator.restate.view import Unreachable
 
 SOON: Final = timedelta(seconds=1)
@@ -59,12 +65,15 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     )
 
 
-def may_remove(standing: Standing, *, target_active: bool, deleting: bool) -> bool:
+def may_remove(snapshot: Snapshot, standing: Standing, *, target_active: bool) -> bool:
     """Whether a revision may go: nothing needs it, and new turns have somewhere else to go."""
     if not standing.unneeded:
         return False
-    if deleting or target_active or not standing.revision.registering:
+    if snapshot.agent.deleting or target_active or not standing.revision.registering:
         return True
+    # Somebody else may have taken its turns over for a while: nothing else could have them back.
+    if is_spare(snapshot, standing.revision):
+        return False
     # Not listed is not the same as not needed: a Restate may have lost its registrations.
     return standing.deployment is not None and not standing.routed
 
@@ -156,7 +165,7 @@ def _retire(
     revision = standing.revision
     if standing.known and standing.active:
         return _keep_active(snapshot, standing, now)
-    if not may_remove(standing, target_active=target_active, deleting=False):
+    if not may_remove(snapshot, standing, target_active=target_active):
         return _keep(snapshot, standing, now)
     if standing.deployment is None:
         return [do.RemoveRevision(revision, None)]
@@ -224,7 +233,8 @@ def _rest(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Acti
     if snapshot.agent.spec.drain.idle == "Keep":
         return [do.mark_quiet(revision, None)] if revision.quiet_since else []
     # An autoscaler goes first: it would bring the pods back.
-    if not revision.replicas or load.counts.awake or revision.autoscaled:
+    stays = load.counts.awake or revision.autoscaled or is_spare(snapshot, revision)
+    if not revision.replicas or stays:
         return []
     quiet = durations.parse(snapshot.agent.spec.drain.quiet)
     if revision.quiet_since is None and quiet:
@@ -254,7 +264,7 @@ def _delete(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) ->
         return actions or _let_go(snapshot)
     actions += _record(standings)
     for standing in standings:
-        if may_remove(standing, target_active=False, deleting=True):
+        if may_remove(snapshot, standing, target_active=False):
             deployment_id = standing.deployment.id if standing.deployment else None
             actions.append(do.RemoveRevision(standing.revision, deployment_id))
         else:

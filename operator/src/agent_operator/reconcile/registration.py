@@ -11,6 +11,7 @@ from agent_operator.kube.errors import KubeError
 from agent_operator.reconcile import clusters, headers
 from agent_operator.reconcile.compatibility import breaking_changes
 from agent_operator.reconcile.errors import AddressTakenError, NotNowError, ServiceTakenError
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.reconcile.standing import BREAKING_CHANGES, full_name, is_of, owner
 from agent_operator.restate.client import (
@@ -185,8 +186,9 @@ def _allows_breaking(snapshot: Snapshot) -> bool:
 def _check_compatibility(
     offered: Sequence[Service], view: RestateView, snapshot: Snapshot, revision: Revision
 ) -> None:
-    # Going back is wanted as it is: what a newer revision added may go again.
-    if _allows_breaking(snapshot) or revision.name in snapshot.agent.status.get("history", ()):
+    # Going back is wanted as it is: what a newer revision added may go again. So is what was lost.
+    known = revision.deployment_id or revision.name in snapshot.agent.status.get("history", ())
+    if known or _allows_breaking(snapshot):
         return
     active = _active_deployment(view, snapshot)
     served = view.routed_to(active.id) if active else ()
@@ -199,6 +201,6 @@ def _check_compatibility(
 
 
 def _active_deployment(view: RestateView, snapshot: Snapshot) -> Deployment | None:
-    name = snapshot.agent.status.get("activeRevision")
+    name = last_active(snapshot.agent)
     uri = next((r.uri for r in snapshot.revisions if r.name == name), None)
     return view.by_uri(uri) if uri else None

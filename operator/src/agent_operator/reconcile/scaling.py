@@ -6,6 +6,7 @@ import json
 from agent_operator.api.scaling import Autoscaler
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile import idle
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.revisions import autoscaler_of
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing
@@ -19,7 +20,7 @@ def start(snapshot: Snapshot) -> int:
     least, autoscaler = snapshot.wanted.replicas, _autoscaler(snapshot)
     if autoscaler is None:
         return least
-    active = snapshot.agent.status.get("activeRevision")
+    active = last_active(snapshot.agent)
     now = max((r.replicas for r in snapshot.revisions if r.name == active), default=0)
     return min(max(least, now), autoscaler.max_replicas)
 

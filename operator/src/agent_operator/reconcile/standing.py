@@ -6,6 +6,7 @@ from typing import Final
 
 from agent_operator.api import Phase, names
 from agent_operator.reconcile import clusters, gates
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.pinned import loads
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.restate.view import Deployment, Load, RestateView, Unreachable
@@ -48,7 +49,7 @@ class Standing:
 
 def judge_all(snapshot: Snapshot, now: datetime) -> tuple[Standing, ...]:
     """Judge every revision of an agent, in the snapshot's order."""
-    target_active = _target_takes_all_turns(snapshot)
+    target_active = target_takes_all_turns(snapshot)
     return tuple(_judge(revision, snapshot, target_active, now) for revision in snapshot.revisions)
 
 
@@ -90,7 +91,16 @@ def full_name(snapshot: Snapshot) -> str:
     return f"{snapshot.agent.metadata.namespace}/{snapshot.agent.metadata.name}"
 
 
-def _target_takes_all_turns(snapshot: Snapshot) -> bool:
+def is_spare(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether it took turns last and must be able to again, as the wanted one doesn't take them."""
+    if snapshot.agent.deleting or revision is snapshot.target:
+        return False
+    took_them = revision.name == last_active(snapshot.agent)
+    return took_them and not target_takes_all_turns(snapshot)
+
+
+def target_takes_all_turns(snapshot: Snapshot) -> bool:
+    """Whether the wanted revision is active."""
     target = snapshot.target
     if target is None:
         return False

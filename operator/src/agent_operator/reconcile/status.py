@@ -23,6 +23,7 @@ from agent_operator.reconcile import (
     history,
     idle,
     limits,
+    lost,
     manifests,
     moves,
     registered,
@@ -30,6 +31,7 @@ from agent_operator.reconcile import (
 )
 from agent_operator.reconcile.deadlines import draining_since
 from agent_operator.reconcile.ghosts import ghosts_of
+from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
 from agent_operator.reconcile.words import counts_in_words
@@ -43,6 +45,7 @@ DRAINING: Final = "Draining"
 STUCK: Final = "Stuck"
 RESTATE_REACHABLE: Final = "RestateReachable"
 
+NOTHING_ACTIVE: Final = ("NoActiveRevision", "no revision takes turns yet")
 SERVICE_NAME_TAKEN: Final = "ServiceNameTaken"
 
 HISTORY_LENGTH: Final = 20
@@ -61,21 +64,21 @@ def build(
     kept = history.kept(snapshot, standings)
     generation = snapshot.agent.metadata.generation
     conditions = [
-        _ready(snapshot, active),
+        _ready(snapshot, standings, active),
         suspension.progress(snapshot, standings)
         or limits.progress(snapshot, standings)
         or _progressing(snapshot, target, draining),
         _draining(snapshot, draining),
         _stuck(standings),
         _restate_reachable(snapshot),
-        registered.condition(snapshot, active, target),
+        registered.condition(snapshot, standings, active, target),
     ]
     return AgentDeploymentStatus(
         observed_generation=generation,
         active_revision=active.revision.name if active else None,
         candidate_revision=_candidate(snapshot, target),
         services=sorted(active.deployment.services) if active and active.deployment else [],
-        history=_history(snapshot, active),
+        history=_history(snapshot, standings, active),
         replicas=serving.revision.replicas if serving else 0,
         ready_replicas=serving.revision.ready if serving else 0,
         selector=manifests.selector_text(
@@ -103,15 +106,19 @@ def _active(
 ) -> Standing | None:
     if target and target.active:
         return target
-    before = snapshot.agent.status.get("activeRevision")
+    before = last_active(snapshot.agent)
     actives = [s for s in standings if s.active]
     # Of two that each hold a route, the one that was active holds all the others.
     return max(actives, key=lambda s: (s.revision.name == before, s.revision.created), default=None)
 
 
-def _history(snapshot: Snapshot, active: Standing | None) -> list[str]:
+def _history(
+    snapshot: Snapshot, standings: Sequence[Standing], active: Standing | None
+) -> list[str]:
     before = list(snapshot.agent.status.get("history", ()))
     if active is None or active.revision.name in before[:1]:
+        return before
+    if lost.displaced(snapshot, standings):
         return before
     name = active.revision.name
     return [name, *(other for other in before if other != name)][:HISTORY_LENGTH]
@@ -163,11 +170,12 @@ def _held_up_by(standing: Standing, snapshot: Snapshot) -> tuple[str | None, str
     return None, None
 
 
-def _ready(snapshot: Snapshot, active: Standing | None) -> Condition:
+def _ready(snapshot: Snapshot, standings: Sequence[Standing], active: Standing | None) -> Condition:
     if snapshot.agent.deleting:
         return _condition(READY, "False", "Deleting", "being deleted")
     if active is None:
-        return _condition(READY, "False", "NoActiveRevision", "no revision takes turns yet")
+        taken = registered.taken_over(snapshot, standings)
+        return _condition(READY, "False", *(taken or NOTHING_ACTIVE))
     name, pods = active.revision.name, f"{active.revision.ready}/{active.revision.replicas} pods"
     if resting := _resting(snapshot, active):
         return resting
