@@ -55,7 +55,7 @@ LEADER: Final = Gauge(
 MOVES: Final = Counter(
     "durable_agents_moves_total",
     "Invocations that a deadline moved to the active revision (onDeadline: MoveToActive), by"
-    " outcome: moved, restarted, stayed.",
+    " outcome: moved, restarted, stayed, lost.",
     ["outcome"],
 )
 

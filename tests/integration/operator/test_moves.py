@@ -23,6 +23,7 @@ from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.snapshot import Revision, Snapshot
 from agent_operator.restate.client import RestateUnavailableError
+from agent_operator.restate.invocations import Invocations, RestartRefusedError
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
 from hack.restate import RestateServer
@@ -312,6 +313,18 @@ async def test_without_a_journal_to_begin_from_it_is_not_killed(server: RestateS
         await on.in_state(old, "suspended")
         assert (await on.row(old))["pinned"] == on.old.deployment_id
         assert (on.record.restarted.count, on.record.stayed.count) == (0, 1)
+
+
+async def test_what_left_no_journal_is_never_restarted(server: RestateServer) -> None:
+    async with stage(server, RESTART, retention=timedelta(0)) as on:
+        old = await on.send("Claims/a/turn")
+        await on.in_state(old, "suspended")
+        invocations = Invocations(on.client)
+        with pytest.raises(RestateUnavailableError):
+            await invocations.restart(old)
+        await invocations.kill(old)
+        with pytest.raises(RestartRefusedError, match="journal was already purged"):
+            await invocations.restart(old)
 
 
 @pytest.mark.parametrize("restart", [False, True])

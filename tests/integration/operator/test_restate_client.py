@@ -162,7 +162,7 @@ async def test_a_restate_that_is_away_is_unknown_and_comes_back(server: RestateS
 
     async def back() -> None:
         while isinstance(await observer.view(restate, 0), Unreachable):  # noqa: ASYNC110
-            await asyncio.sleep(observer.retry_in(restate) + 0.05)
+            await asyncio.sleep(0.1)
 
     await asyncio.wait_for(back(), PATIENCE)
     await observer.close()

@@ -5,12 +5,15 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import restate
 
 from agent_operator.api.gates import Smoke
+from agent_operator.restate.client import Calls
 from agent_operator.smoke import keys, runner
 from hack.restate import RestateServer
 from tests.integration.operator.endpoint import keyed, plain, serving
@@ -91,6 +94,18 @@ async def test_a_turn_that_never_ends(restate_server: RestateServer) -> None:
             await runner.run(smoke, place(restate_server, uri), 5)
 
 
+async def test_it_calls_the_candidate_as_it_is_told(
+    restate_server: RestateServer, candidate: str
+) -> None:
+    told = replace(place(restate_server, candidate), calls=Calls(True, {"x-tenant": "shop"}))
+    await runner.run(Smoke(message="Paris:"), told, 30)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"{restate_server.admin_url}/deployments")
+    (found,) = (d for d in answer.json()["deployments"] if d["uri"].rstrip("/") == candidate)
+    assert found["protocol_type"] == "RequestResponse"
+    assert found["additional_headers"] == {"x-tenant": "shop"}
+
+
 async def test_several_services_need_a_name(restate_server: RestateServer) -> None:
     async with serving(plain("One"), plain("Two")) as uri:
         with pytest.raises(runner.SmokeFailedError, match="the candidate has One, Two"):
@@ -131,6 +146,7 @@ async def test_as_its_job_runs_it(restate_server: RestateServer, candidate: str)
             sys.executable, "-m", "agent_operator", "smoke", f"--uri={candidate}", "--timeout=30",
             f"--admin={restate_server.admin_url}", f"--ingress={restate_server.ingress_url}",
             f'--smoke={{"message": "Paris:", "expect": {{"pattern": "{expect}"}}}}',
+            "--http11", "--header=x-tenant",
             stdout=subprocess.PIPE,
         )  # fmt: skip
         out, _ = await process.communicate()

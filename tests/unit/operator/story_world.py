@@ -274,6 +274,8 @@ class World:
             for revision in self.revisions.values():
                 assert revision.orphaned, "left behind without a mark, and so removed"
                 assert revision.replicas or not self.needed(revision), "left asleep for ever"
+                served = revision.name in self.now_serving() and self.replicas
+                assert revision.replicas or not served, "its next turn would wake nobody"
             assert not any(turn.lost for turn in self.turns), "left half moved"
         else:
             assert not self.revisions, "the object went before its revisions"

@@ -148,5 +148,10 @@ async def test_headers_are_read_for_a_registration() -> None:
         )
 
 
+def test_an_empty_header_leaves_what_is_said_readable() -> None:
+    calls = Calls(headers={"a": "", "b": "hush"})
+    assert calls.without_values("bad header: hush") == "bad header: ***"
+
+
 def test_a_value_without_its_line_end() -> None:
     assert value({"k": b" x \n"}, "s", "k") == "x"

@@ -21,6 +21,7 @@ from agent_operator.reconcile.gate_facts import (
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
 from agent_operator.settings import Settings
+from agent_operator.smoke import calls
 from tests.unit.operator.build import (
     NOW,
     agent,
@@ -336,6 +337,7 @@ def test_jobs_are_restricted_and_never_a_revisions_pods(gate: dict[str, Any]) ->
         assert labels[names.CANDIDATE_LABEL] == NAME
         assert labels[names.MANAGED_BY_LABEL] == names.MANAGER
         assert names.REVISION_LABEL not in labels
+        assert names.ROLE_LABEL not in labels
 
 
 def test_the_smoke_gates_own_restate() -> None:
@@ -346,6 +348,29 @@ def test_the_smoke_gates_own_restate() -> None:
     assert len(addresses) == 3
     assert all(address.startswith("127.0.0.1:") for address in addresses)
     assert f"--uri={wish(V2).uri}" in found["gate"]["args"]
+
+
+def test_a_smoke_gate_calls_as_restate_is_told_to() -> None:
+    secret = {"name": "mesh", "key": "token"}
+    told = {
+        "http11": True,
+        "headers": [
+            {"name": "x-tenant", "value": "a$(b)"},
+            {"name": "x-mesh", "valueFrom": {"secretKeyRef": secret}},
+        ],
+    }
+    owner = agent(V2, rollout={"gates": [SMOKE]}, restate=told)
+    (only,) = owner.spec.rollout.gates or []
+    gate = containers(gate_manifests.job(owner, wish(V2, restate=told), only, SETTINGS))["gate"]
+    assert gate["args"][-3:] == ["--http11", "--header=x-mesh", "--header=x-tenant"]
+    assert gate["env"] == [
+        {"name": "GATE_HEADER_0", "valueFrom": {"secretKeyRef": secret}},
+        {"name": "GATE_HEADER_1", "value": "a$$(b)"},
+    ]
+    read = calls.read(
+        True, ["x-tenant", "x-mesh"], {"GATE_HEADER_0": "shop", "GATE_HEADER_1": "t\n"}
+    )
+    assert (read.http11, read.headers) == (True, {"x-tenant": "shop", "x-mesh": "t"})
 
 
 def test_an_evaluation_runs_as_the_candidate_does() -> None:

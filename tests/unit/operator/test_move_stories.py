@@ -80,5 +80,33 @@ def test_an_operator_that_dies_while_it_moves(then: str, restart: bool, requests
     assert not any(r.moves and r.moves.open for r in world.revisions.values())
 
 
+def test_an_agent_that_sleeps_wakes_for_a_move_and_sleeps_again() -> None:
+    story = Story()
+    world = story.world
+    world.spec |= {
+        "drain": {"deadline": "60s", "onDeadline": "MoveToActive"},
+        "scaling": {"idle": {"after": "20s"}},
+    }
+
+    def pods_of_the_active_one(looks: int) -> int:
+        for _ in range(looks):
+            world.look()
+            story.every_turn_has_its_code()
+            story.pods_come_up()
+            world.now += timedelta(seconds=2)
+            for turn in world.turns:
+                turn.state = "suspended" if turn.state == "running" else turn.state
+        return next(r.replicas for r in world.revisions.values() if r.image == world.image)
+
+    pods_of_the_active_one(4)
+    world.turns.append(Turn(SERVICE, "dp_claims:0", "suspended", home="dp_claims:0"))
+    world.image = "claims:2"
+    assert pods_of_the_active_one(24) == 0
+    assert [turn.pinned for turn in world.turns] == ["dp_claims:0"]
+    assert pods_of_the_active_one(12) == 1
+    assert [turn.pinned for turn in world.turns] == ["dp_claims:2"]
+    assert pods_of_the_active_one(24) == 0
+
+
 def planned(world: World) -> tuple[do.Action, ...]:
     return plan(world.snapshot(), world.now).actions

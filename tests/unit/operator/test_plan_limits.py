@@ -398,6 +398,22 @@ ORPHANS: dict[str, tuple[Snapshot, list[do.Action]]] = {
         snapshot(agent(V1, deleting=True, **ORPHAN), orphaned(DORMANT), restate=AWAY),
         [do.ScaleRevision(orphaned(DORMANT), 1)],
     ),
+    "so does what new turns go to, since nobody would wake it for one": (
+        snapshot(
+            agent(V1, deleting=True, scaling={"idle": {"after": "1h"}}, **ORPHAN),
+            orphaned(DORMANT),
+            restate=view(registered(V1)),
+        ),
+        [do.ScaleRevision(orphaned(DORMANT), 1)],
+    ),
+    "but not where the user wants none": (
+        snapshot(
+            agent(V1, deleting=True, replicas=0, **ORPHAN),
+            orphaned(DORMANT),
+            restate=view(registered(V1)),
+        ),
+        [do.RemoveFinalizer()],
+    ),
     "what nothing needs gets none": (
         snapshot(
             agent(V2, deleting=True, **ORPHAN),

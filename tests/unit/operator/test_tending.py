@@ -206,6 +206,17 @@ def test_asleep_it_stays_so_and_is_ready() -> None:
         assert plan(given, NOW).look_again == ASLEEP
 
 
+def test_asleep_it_is_not_said_to_be_ready_while_restate_is_away() -> None:
+    status = {
+        "activeRevision": wish().name,
+        "revisions": [{"name": wish().name, "phase": "Active"}],
+    }
+    owner = agent(scaling=IDLE, status=status)
+    for found in (revision(**ASLEEP_NOW), revision(ready=0, waking=True)):
+        said = ready(snapshot(owner, found, restate=AWAY))
+        assert (said.status, said.reason) == ("Unknown", "RestateUnreachable")
+
+
 def test_a_turn_wakes_it() -> None:
     called = view(registered(), loads={V1: load(backing_off=1)})
     given = alone(IDLE, called, **ASLEEP_NOW)

@@ -45,9 +45,11 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             await uninstall.run(arguments.namespace, arguments.selector, arguments.timeout)
         case "smoke":
             from agent_operator.cli import smoke
+            from agent_operator.smoke import calls
             from agent_operator.smoke.runner import Place
 
-            place = Place(arguments.uri, arguments.admin, arguments.ingress)
+            called = calls.read(arguments.http11, arguments.header, os.environ)
+            place = Place(arguments.uri, arguments.admin, arguments.ingress, called)
             await smoke.run(arguments.smoke, place, arguments.timeout)
         case "gate-key":
             from agent_operator.cli import smoke
@@ -83,5 +85,12 @@ def _gate_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     smoke.add_argument("--timeout", type=float, default=300.0, help="seconds that it may take")
     smoke.add_argument("--admin", default="http://127.0.0.1:9070", help="the gate's Restate")
     smoke.add_argument("--ingress", default="http://127.0.0.1:8080", help="its ingress")
+    smoke.add_argument("--http11", action="store_true", help="call the candidate over HTTP/1.1")
+    smoke.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        help="name of a header to send to it; the first one's value is in GATE_HEADER_0, and so on",
+    )
     key = commands.add_parser("gate-key", help="make the key of a gate's Restate server")
     key.add_argument("file", type=Path, help="where the private key goes")

@@ -1,6 +1,7 @@
 """The Jobs of gates.
 
-They carry no revision label: a revision's Service and ReplicaSet would take their pods for its own.
+They carry no label of a revision: its Service and ReplicaSet would take their pods for its own, and
+so would whoever counts pods by their role.
 """
 
 import copy
@@ -16,6 +17,7 @@ from agent_operator.reconcile.gate_jobs import KEY_CONTAINER
 from agent_operator.reconcile.pod_template import DEFAULT_CONTAINER
 from agent_operator.reconcile.revisions import Wanted
 from agent_operator.settings import Settings
+from agent_operator.smoke import calls
 
 Manifest = dict[str, Any]
 
@@ -62,6 +64,7 @@ _RESTATE_ENV: Final = {
     "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "64MB",
     "RESTATE_DISABLE_TELEMETRY": "true",
 }
+_A_REVISIONS: Final = frozenset({names.REVISION_LABEL, names.ROLE_LABEL})
 _SIGNS: Final = "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE"
 # A pod that had to leave its node says nothing about the candidate.
 _FAILURE_POLICY: Final[Manifest] = {
@@ -90,7 +93,7 @@ def _job(agent: AgentDeployment, revision: Wanted, gate: Gate, spec: Manifest) -
     labels = _labels(agent, revision, gate)
     template = spec["template"]
     metadata = template.get("metadata") or {}
-    others = {k: v for k, v in (metadata.get("labels") or {}).items() if k != names.REVISION_LABEL}
+    others = {k: v for k, v in (metadata.get("labels") or {}).items() if k not in _A_REVISIONS}
     shown = {} if gate.job else {DEFAULT_CONTAINER: GATE_CONTAINER}
     template["metadata"] = {
         "labels": {**others, **labels},
@@ -149,7 +152,9 @@ def _smoke_pod(
             f"--uri={revision.uri}",
             f"--timeout={timeout}",
             f"--smoke={json.dumps(wish, sort_keys=True)}",
+            *calls.arguments(revision.calling),
         ],
+        "env": calls.variables(revision.calling),
         "securityContext": _AS_NOBODY,
         "resources": _SMALL,
         "volumeMounts": [tmp],

@@ -29,7 +29,12 @@ def may_sleep(snapshot: Snapshot, standing: Standing) -> bool:
     """Whether a revision without pods may stay so, though it takes the new turns."""
     if after(snapshot) is None or not standing.active:
         return False
-    return standing.load is None or not standing.load.calls
+    return not called(standing)
+
+
+def called(standing: Standing) -> bool:
+    """Whether an active revision is to have pods: for its own turns, or for work to move there."""
+    return standing.awaited or bool(standing.load and standing.load.calls)
 
 
 def due(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action]:
@@ -41,11 +46,11 @@ def due(snapshot: Snapshot, standing: Standing, now: datetime) -> list[do.Action
     if span is None:
         return [do.mark_untouched(revision, None)] if noted else []
     if noted is None:
-        return [] if load.calls else [do.mark_untouched(revision, now)]
+        return [] if called(standing) else [do.mark_untouched(revision, now)]
     since = since_when(snapshot, standing, noted)
     if since - noted >= max(span / 4, SHORTEST_STEP):
         return [do.mark_untouched(revision, since)]
-    if load.calls or now < since + span:
+    if called(standing) or now < since + span:
         return []
     return [do.LetSleep(revision, standing.deployment.id, since)]
 

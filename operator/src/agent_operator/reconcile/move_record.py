@@ -37,7 +37,8 @@ class Moves:
 
     ``restart``: those that don't go on there might be restarted. ``moving`` were handed over, or
     paused for it, and their outcome is not known; ``restarting`` are being killed to be restarted.
-    ``stays`` were tried and stay for good; ``done`` once nothing is left to try.
+    ``stays`` were tried and stay for good; ``done`` once nothing is left to try. ``lost`` were
+    killed to be restarted, and Restate would not.
     """
 
     to: str
@@ -48,6 +49,7 @@ class Moves:
     moved: Outcome = field(default_factory=Outcome)
     restarted: Outcome = field(default_factory=Outcome)
     stayed: Outcome = field(default_factory=Outcome)
+    lost: Outcome = field(default_factory=Outcome)
     done: bool = False
 
     @property
@@ -84,6 +86,10 @@ class Moves:
         """It runs anew, under another id."""
         return replace(self.without(invocation), restarted=self.restarted.with_one(new))
 
+    def with_lost(self, invocation: str) -> "Moves":
+        """It was killed to be restarted, and can't be."""
+        return replace(self.without(invocation), lost=self.lost.with_one(invocation))
+
     def finished(self) -> "Moves":
         """Nothing is left to try: of those that stay, the count and the first are enough."""
         return replace(self, done=True, stays=())
@@ -96,6 +102,7 @@ class Moves:
                 ("moved", self.moved),
                 ("restarted as new", self.restarted),
                 ("stay", self.stayed),
+                ("killed, and Restate would not restart them", self.lost),
             )
             if outcome.count
         ]

@@ -15,7 +15,7 @@ from agent_operator.reconcile.errors import NotNowError
 from agent_operator.reconcile.events import Event
 from agent_operator.reconcile.move_record import STAYS_KEPT, Moves
 from agent_operator.reconcile.snapshot import Snapshot
-from agent_operator.restate.invocations import Invocation, Invocations
+from agent_operator.restate.invocations import Invocation, Invocations, RestartRefusedError
 from agent_operator.restate.view import RestateView
 
 log = logging.getLogger(__name__)
@@ -165,12 +165,21 @@ class Mover:
                 self._restarted(invocation_id, new)
                 continue
             invocation = found.get(invocation_id)
-            if invocation is None or (invocation.ended and not invocation.killed):
+            if invocation is None:
+                self._lost(invocation_id, "Restate knows it no more")
+            elif invocation.ended and not invocation.killed:
                 self.record = self.record.without(invocation_id)  # it came to an end by itself
             elif invocation.ended:
-                self._restarted(invocation_id, await self.restate.restart(invocation_id))
+                await self._begin_again(invocation_id)
             else:
                 await self.restate.kill(invocation_id)
+
+    async def _begin_again(self, invocation_id: str) -> None:
+        try:
+            self._restarted(invocation_id, await self.restate.restart(invocation_id))
+        except RestartRefusedError as error:
+            # What is not let go of holds its revision, and the object's deletion, for ever.
+            self._lost(invocation_id, str(error))
 
     def _moved(self, invocation: Invocation) -> None:
         self._count("moved")
@@ -181,6 +190,13 @@ class Mover:
         self._count("restarted")
         self.record = self.record.with_restarted(invocation_id, new)
         log.warning("%s: killed %s and restarted it as %s", self._name, invocation_id, new)
+
+    def _lost(self, invocation_id: str, why: str) -> None:
+        self._count("lost")
+        self.record = self.record.with_lost(invocation_id)
+        log.error(
+            "%s: %s was killed to be restarted, and can't be: %s", self._name, invocation_id, why
+        )
 
     def _stays(self, invocation: Invocation, why: str) -> None:
         self._count("stayed")
@@ -203,9 +219,11 @@ class Mover:
 
 def event(name: str, record: Moves) -> Event:
     """How the moves of a revision ended."""
-    calm = record.moved.count and not record.restarted.count and not record.stayed.count
+    others = record.restarted.count or record.stayed.count or record.lost.count
+    moved = record.moved.count or record.restarted.count
+    reason = "InvocationsMoved" if moved else "InvocationsStay"
     return Event(
-        "Normal" if calm else "Warning",
-        "InvocationsMoved" if record.moved.count or record.restarted.count else "InvocationsStay",
+        "Normal" if record.moved.count and not others else "Warning",
+        "InvocationsLost" if record.lost.count else reason,
         f"invocations that held {name} after its deadline: {record.in_words()}",
     )

@@ -19,8 +19,9 @@ def let_go(snapshot: Snapshot, standings: Sequence[Standing], now: datetime) -> 
     actions: list[do.Action] = []
     for standing in standings:
         revision = standing.revision
-        # Once nobody looks after it, nobody wakes it.
-        if revision.replicas == 0 and not standing.unneeded:
+        # Once nobody looks after it, nobody wakes it: not for its work, and not for a new turn.
+        called = standing.routed and snapshot.wanted.replicas > 0
+        if revision.replicas == 0 and (called or not standing.unneeded):
             actions.append(do.ScaleRevision(revision, max(snapshot.wanted.replicas, 1)))
         if not revision.orphaned:
             note = {names.ORPHANED_ANNOTATION: times.rfc3339(now)}

@@ -50,7 +50,7 @@ class Plan:
 
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Decide. The same snapshot and time always give the same plan."""
-    standings = judge_all(snapshot, now)
+    standings = moves.judge(snapshot, judge_all(snapshot, now), now)
     if suspension.suspended(snapshot.agent):
         seen = status.build(snapshot, standings, now)
         return Plan((), seen, suspension.LOOK_AGAIN)
@@ -312,8 +312,9 @@ def _refused_for_good(snapshot: Snapshot) -> bool:
 
 
 def _called(standing: Standing) -> bool:
-    load = standing.load
-    return load is not None and (load.calls if standing.active else load.wants_pods)
+    if standing.active:
+        return idle.called(standing)
+    return standing.load is not None and standing.load.wants_pods
 
 
 def _left(revision: Revision, snapshot: Snapshot, now: datetime) -> timedelta:

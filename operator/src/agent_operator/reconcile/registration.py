@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from agent_operator.api import names
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Kube
@@ -24,6 +25,8 @@ from agent_operator.restate.server import Server
 from agent_operator.restate.view import Deployment, RestateView, Service
 
 log = logging.getLogger(__name__)
+
+FORBIDDEN: Final = 403
 
 
 @dataclass(frozen=True)
@@ -146,20 +149,38 @@ class Registrar:
         holder = view.by_id(view.route(service.name))
         other = owner(holder) if holder and not is_of(snapshot, holder) else None
         cluster = clusters.of_another(snapshot, holder) if holder else None
-        if other and (cluster or await self._exists(other)):
-            where = f" of cluster {cluster}" if cluster else ""
-            raise ServiceTakenError(
-                f"service {service.name} is served by AgentDeployment {other}{where};"
-                " give this one's service another name, or delete that AgentDeployment"
-            )
+        if holder is None or other is None:
+            return
+        unseen = None if cluster else await self._why_unseen(other)
+        if unseen and unseen.missing:
+            return
+        where = f" of cluster {cluster}" if cluster else ""
+        doubt = f"; {_in_doubt(unseen, holder)}" if unseen else ""
+        raise ServiceTakenError(
+            f"service {service.name} is served by AgentDeployment {other}{where};"
+            f" give this one's service another name, or delete that AgentDeployment{doubt}"
+        )
 
-    async def _exists(self, agent: str) -> bool:
-        """Whether an AgentDeployment, as namespace/name, still is there; where in doubt, it is."""
+    async def _why_unseen(self, agent: str) -> KubeError | None:
+        """Why an AgentDeployment, as namespace/name, is not seen; ``None``: it is there."""
         try:
             await self.kube.get(AGENT_DEPLOYMENTS, *agent.split("/", 1))
         except KubeError as error:
-            return not error.missing
-        return True
+            return error
+        return None
+
+
+def _in_doubt(unseen: KubeError, holder: Deployment) -> str:
+    """An operator that watches some namespaces only may not look into others."""
+    why = (
+        "the operator may not read AgentDeployments there"
+        if unseen.status == FORBIDDEN
+        else str(unseen)
+    )
+    return (
+        f"whether it still exists can't be told ({why}): if it is gone, deregister {holder.id} at"
+        " that Restate by hand"
+    )
 
 
 def _again(revision: Revision, view: RestateView) -> bool:

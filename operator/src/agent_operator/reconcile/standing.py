@@ -21,6 +21,7 @@ class Standing:
 
     ``routed``: new turns of at least one of its services go to it. ``failure`` says why it has
     failed, where it has. ``stranded`` are ids that Restate lost and work is pinned to.
+    ``awaited``: it takes new turns, and work of another revision is due to be moved to it.
     """
 
     revision: Revision
@@ -31,6 +32,7 @@ class Standing:
     routed: bool = False
     failure: Failure | None = None
     stranded: tuple[str, ...] = ()
+    awaited: bool = False
 
     @property
     def active(self) -> bool:

@@ -190,9 +190,7 @@ def _ready(snapshot: Snapshot, standings: Sequence[Standing], active: Standing |
         why = f": {active.revision.trouble.message}" if active.revision.trouble else ""
         return _condition(READY, "False", "NoPodReady", f"{name} takes turns, but has {pods}{why}")
     if not active.known:
-        return _condition(
-            READY, "Unknown", "RestateUnreachable", f"{name} took turns when Restate was last seen"
-        )
+        return _last_seen(name)
     serving = f"{name} takes new turns with {pods} ready"
     if snapshot.front and snapshot.front.taken:
         service = snapshot.agent.metadata.name
@@ -211,6 +209,9 @@ def _resting(snapshot: Snapshot, active: Standing) -> Condition | None:
     revision, name = active.revision, active.revision.name
     if idle.after(snapshot) is None or revision.ready or revision.trouble:
         return None
+    # Only Restate's calls wake it.
+    if not active.known and (revision.replicas == 0 or revision.waking):
+        return _last_seen(name)
     if revision.replicas == 0 and idle.may_sleep(snapshot, active):
         return _condition(
             READY, "True", "Idle", f"{name} holds no pods since nobody talks to it: a turn wakes it"
@@ -218,6 +219,12 @@ def _resting(snapshot: Snapshot, active: Standing) -> Condition | None:
     if revision.replicas == 0 or revision.waking:
         return _condition(READY, "True", "Waking", f"{name} was called: its pods come back")
     return None
+
+
+def _last_seen(name: str) -> Condition:
+    return _condition(
+        READY, "Unknown", "RestateUnreachable", f"{name} took turns when Restate was last seen"
+    )
 
 
 def _progressing(

@@ -141,7 +141,7 @@ class Calls:
 
     def without_values(self, text: str) -> str:
         """What Restate says of a header is told to people; its value is not."""
-        for value in self.headers.values():
+        for value in filter(None, self.headers.values()):
             text = text.replace(value, "***")
         return text
 

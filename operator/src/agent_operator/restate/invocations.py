@@ -21,6 +21,9 @@ from agent_operator.restate.client import UNANSWERED, RestateClient, RestateUnav
 MISMATCH: Final = frozenset({"RT0012", "RT0013", "RT0015", "RT0016"})
 """Restate's codes for code that can't go on with a journal: other steps, another protocol."""
 
+# Of Restate's answers to a restart those that stay: it is gone, or can't be begun from its journal.
+_FINAL: Final = frozenset({400, 404, 410, 422})
+
 KILLED: Final = "[409] killed"
 # The operator may be away between a kill and the restart.
 RETENTION_NEEDED: Final = timedelta(hours=1)
@@ -45,6 +48,10 @@ where pinned_deployment_id is null and status in ('running', 'backing-off')
 _RESTARTS_SQL: Final = """
 select id, restarted_from as old from sys_invocation where restarted_from in ({ids})
 """
+
+
+class RestartRefusedError(Exception):
+    """Restate will not begin an invocation again, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +140,16 @@ class Invocations:
         """Begin a completed one again, on the latest deployment; answers its new id.
 
         Raises:
+            RestartRefusedError: Restate never will.
             RestateUnavailableError: Restate did not.
         """
         answer = await self.client.control(invocation, "restart-as-new")
-        if not answer.is_success:
-            raise RestateUnavailableError(
-                f"{invocation} was killed to be restarted, but {self.client.url} answered"
-                f" {answer.status_code}: {answer.text[:300]}"
-            )
-        return str(answer.json()["new_invocation_id"])
+        if answer.is_success:
+            return str(answer.json()["new_invocation_id"])
+        why = f"{self.client.url} answered {answer.status_code}: {answer.text[:300]}"
+        if answer.status_code in _FINAL and _is_restates(answer):
+            raise RestartRefusedError(why)
+        raise RestateUnavailableError(f"{invocation} was killed to be restarted, but {why}")
 
     async def _held(self, where: str) -> list[Mapping[str, Any]]:
         order = "order by min(i.created_at)"
@@ -172,6 +180,15 @@ def _restartable(row: Mapping[str, Any]) -> bool:
         return False
     retention = row.get("retention")
     return bool(retention) and _DURATION.validate_python(retention) >= RETENTION_NEEDED
+
+
+def _is_restates(answer: httpx.Response) -> bool:
+    """Whether it is Restate's own word, and not that of a proxy in front of it."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return False
+    return isinstance(said, dict) and "message" in said
 
 
 def _list(ids: Iterable[str]) -> str:

@@ -94,12 +94,6 @@ class RestateObserver:
         """
         return await _read(self._of(restate).client)
 
-    def retry_in(self, restate: Server) -> float:
-        """Seconds until an unreachable server is asked again."""
-        server = self._of(restate)
-        pause = BACKOFF[min(max(server.failures, 1), len(BACKOFF)) - 1]
-        return max(0.0, server.seen_at + pause - self._clock())
-
     def forget(self, restate: Server) -> None:
         """Make the next look a new one: something was just changed there."""
         server = self._of(restate)

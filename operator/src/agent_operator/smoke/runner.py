@@ -13,6 +13,8 @@ import httpx
 
 from agent_operator.api.gates import Smoke
 from agent_operator.restate.client import (
+    USUAL,
+    Calls,
     DiscoveryError,
     RegistrationRefusedError,
     RestateClient,
@@ -37,11 +39,12 @@ class SmokeFailedError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where things are: the candidate, and the gate's own Restate."""
+    """Where things are: the candidate, and the gate's own Restate, which calls it so."""
 
     candidate: str
     admin: str = "http://127.0.0.1:9070"
     ingress: str = "http://127.0.0.1:8080"
+    calls: Calls = USUAL
 
 
 async def run(smoke: Smoke, place: Place, seconds: float) -> None:
@@ -54,7 +57,7 @@ async def run(smoke: Smoke, place: Place, seconds: float) -> None:
         raise SmokeFailedError("smoke has both message and input; give one of them")
     until = time.monotonic() + seconds
     async with RestateClient(place.admin) as restate:
-        services = await _register(restate, place.candidate, until)
+        services = await _register(restate, place, until)
         path = target(smoke, services)
         log.info("calling %s", path)
         answer = await _call(place, path, smoke, until)
@@ -89,13 +92,13 @@ def _one(what: str, wanted: str | None, offered: Sequence[str], usual: str) -> s
     raise SmokeFailedError(f"the candidate has no {what} {wanted}, only {choice}")
 
 
-async def _register(restate: RestateClient, uri: str, until: float) -> tuple[Service, ...]:
+async def _register(restate: RestateClient, place: Place, until: float) -> tuple[Service, ...]:
     """Again and again: Restate is about to start, and pods learn of its key in their own time."""
     last: Exception | None = None
     while time.monotonic() < until:
         try:
-            services = await restate.discover(uri)
-            await restate.register(uri, {})
+            services = await restate.discover(place.candidate, calls=place.calls)
+            await restate.register(place.candidate, {}, calls=place.calls)
         except RegistrationRefusedError as error:
             raise SmokeFailedError(f"the candidate is refused: {error}") from error
         except (DiscoveryError, RestateUnavailableError) as error:
