@@ -330,6 +330,7 @@ class World:
             replicas=replicas,
             ready=min(revision.ready, replicas),
             waking=waking,
+            waking_since=self.now if waking else None,
             quiet_since=None,
             untouched_since=None,
         )

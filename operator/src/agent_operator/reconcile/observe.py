@@ -138,6 +138,7 @@ def _revision(
         draining_since=_time(notes.get(names.DRAINING_SINCE_ANNOTATION)),
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
+        waking_since=_time(notes.get(names.WAKING_ANNOTATION)),
         orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         untouched_since=_time(notes.get(names.UNTOUCHED_SINCE_ANNOTATION)),

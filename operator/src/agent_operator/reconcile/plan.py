@@ -45,7 +45,7 @@ class Plan:
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Decide. The same snapshot and time always give the same plan."""
     standings = judge_all(snapshot, now)
-    if suspension.suspended(snapshot.agent):
+    if snapshot.agent.suspended:
         seen = status.build(snapshot, standings, now)
         return Plan((), seen, suspension.LOOK_AGAIN)
     if snapshot.agent.deleting:
