@@ -292,6 +292,17 @@ async def test_nor_once_it_is_promoted() -> None:
     assert await it.look() == 2
 
 
+async def test_while_it_is_suspended_nothing_that_sleeps_is_watched() -> None:
+    it = Agent()
+    it.put(annotations={names.SUSPEND_ANNOTATION: "true"})
+    it.replica_set(V1, replicas=0, notes=ID)
+    it.replica_set(V2, ready=1)
+    assert [await it.look(1.0) for _ in range(9)] == [1] * 9
+    assert not any(it.asleep)
+    it.put(annotations={names.SUSPEND_ANNOTATION: "false"})
+    assert await it.look() == 2
+
+
 async def test_what_sleeps_beside_what_waits_is_watched() -> None:
     it = Agent(scaling=IDLE)
     it.put()

@@ -8,6 +8,8 @@ from agent_operator.reconcile.snapshot import Revision, Snapshot
 def only_asleep(snapshot: Snapshot) -> tuple[Revision, ...]:
     """The revisions that have no pods and may be called, if that is all there is to watch."""
     agent, target = snapshot.agent, snapshot.wanted
+    if agent.suspended:
+        return ()  # whoever is called gets no pods
     active = agent.status.get("activeRevision")
     # A rollout that waits for a place (maxRevisions) may wait for weeks, until a sleeper is done.
     nothing_moves = (

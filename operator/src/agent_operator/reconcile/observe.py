@@ -80,6 +80,8 @@ async def observe(
 
 def _looks_settled(here: Snapshot) -> bool:
     """Whether nothing is expected to move, going by what is known before Restate is asked."""
+    if here.agent.suspended:
+        return True
     if here.agent.deleting or here.target is None:
         return False
     active = here.agent.status.get("activeRevision")
