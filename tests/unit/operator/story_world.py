@@ -15,12 +15,13 @@ from pydantic import TypeAdapter
 
 from agent_operator.api import names, times
 from agent_operator.reconcile import actions as do
-from agent_operator.reconcile import config_changes
+from agent_operator.reconcile import config_changes, parked
+from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.errors import NotNowError
 from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.mover import Mover
-from agent_operator.reconcile.plan import Plan, plan
+from agent_operator.reconcile.plan import SOON, Plan, plan
 from agent_operator.reconcile.scaling import digest
 from agent_operator.reconcile.snapshot import Config, Failure, Front, Revision, Snapshot
 from agent_operator.restate.client import UNANSWERED, RestateUnavailableError
@@ -362,6 +363,7 @@ class World:
             replicas=replicas,
             ready=min(revision.ready, replicas),
             waking=waking,
+            waking_since=self.now if waking else None,
             quiet_since=None,
             untouched_since=None,
         )
@@ -463,6 +465,7 @@ class World:
         due, self.serving = plan(self.snapshot(), self.now), self.now_serving()
         assert due.look_again >= timedelta(milliseconds=100), "a hot loop"
         assert not (self.suspended and due.actions), "hands off"
+        self._looks_are_in_time(due)
         for number, action in enumerate(due.actions):
             dies = killed_after == number
             if dies and not half:
@@ -474,6 +477,21 @@ class World:
                 return due
         self.status = due.status.dump()
         return due
+
+    def _looks_are_in_time(self, due: Plan) -> None:
+        """Whoever is called without pods is noticed soon, and no old look decides on turns."""
+        seen = self.snapshot()
+        if parked.candidate(seen):
+            steps = do.CheckRevision | do.RegisterRevision
+            going = [a.revision.name for a in due.actions if isinstance(a, steps)]
+            assert seen.wanted.name not in going, "it waits no more"
+        if due.actions or self.suspended or due.status.dump() != self.status:
+            return
+        for revision in seen.revisions:
+            stopped = revision is seen.target and not self.replicas
+            if not revision.replicas and self.needed(revision) and not stopped:
+                watched = due.look_again <= SOON or revision in only_asleep(seen)
+                assert watched, "nobody would notice that it is called"
 
 
 class StoryRestate(Invocations):

@@ -292,6 +292,9 @@ def test_gates_take_the_time_they_need() -> None:
     assert condition(seen(old, rollout=MANUAL))[1] == "WaitsForPromotion"
     late = replace(old, ready=0)
     assert condition(seen(late))[1] == "ProgressDeadlineExceeded"
+    # A pod that was evicted comes back.
+    assert condition(seen(late, RUNNING))[1] == "PodsStarting"
+    assert condition(seen(late, rollout=MANUAL))[1] == "PodsStarting"
 
 
 def test_gates_make_no_revision() -> None:

@@ -13,7 +13,7 @@ from agent_operator.api.base import Rule as _Rule
 from agent_operator.api.base import list_by as _list_by
 from agent_operator.api.base import rules as _rules
 from agent_operator.api.gates import Gate
-from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV
+from agent_operator.api.names import MAX_NAME_LENGTH, RESERVED_ENV, SUSPEND_ANNOTATION
 from agent_operator.api.providers import SPEC_RULES as MODEL_RULES
 from agent_operator.api.providers import Provider
 from agent_operator.api.restate import RestateRef
@@ -458,3 +458,8 @@ class AgentDeployment(ApiModel):
     def deleting(self) -> bool:
         """Whether somebody asked for its deletion."""
         return self.metadata.deletion_timestamp is not None
+
+    @property
+    def suspended(self) -> bool:
+        """Whether its user wants nothing done about it."""
+        return self.metadata.annotations.get(SUSPEND_ANNOTATION) == "true"

@@ -1,24 +1,24 @@
 """When there is nothing to watch but revisions that sleep: then cheap questions do. Pure."""
 
-from collections.abc import Sequence
-
-from agent_operator.api import AgentDeployment
+from agent_operator.reconcile import parked
 from agent_operator.reconcile.history import at_rest
-from agent_operator.reconcile.revisions import Wanted
-from agent_operator.reconcile.snapshot import Revision
+from agent_operator.reconcile.snapshot import Revision, Snapshot
 
 
-def only_asleep(
-    agent: AgentDeployment, target: Wanted, revisions: Sequence[Revision]
-) -> tuple[Revision, ...]:
+def only_asleep(snapshot: Snapshot) -> tuple[Revision, ...]:
     """The revisions that have no pods and may be called, if that is all there is to watch."""
+    agent, target = snapshot.agent, snapshot.wanted
+    if agent.suspended:
+        return ()  # whoever is called gets no pods
     active = agent.status.get("activeRevision")
     # A rollout that waits for a place (maxRevisions) may wait for weeks, until a sleeper is done.
-    nothing_moves = target.name == active or target.name not in {r.name for r in revisions}
+    nothing_moves = (
+        target.name == active or snapshot.target is None or parked.candidate(snapshot) is not None
+    )
     if not agent.deleting and not (active and nothing_moves):
         return ()
     stopped = target.replicas == 0  # by spec.replicas: nothing wakes it
-    watched = [r for r in revisions if not at_rest(r)]
+    watched = [r for r in parked.moving(snapshot) if not at_rest(r)]
     sleeping = tuple(
         r
         for r in watched

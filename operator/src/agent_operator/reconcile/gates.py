@@ -67,8 +67,15 @@ def outdated(snapshot: Snapshot, revision: Revision) -> bool:
 
 
 def holds(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether a candidate that is up waits for its gates or for somebody: no reason to fail it."""
-    return revision.checked and revision.ready > 0 and explain(snapshot, revision) is not None
+    """Whether a candidate waits for its gates or for somebody: no reason to fail it.
+
+    That it has no pod for a while (an eviction, say) is none either, except before its next gate.
+    """
+    waits = explain(snapshot, revision)
+    if waits is None or revision.ready:
+        return waits is not None
+    under_way = any(g.state is GateState.RUNNING for g in status(snapshot, revision) or ())
+    return waits[0] == WAITS_FOR_PROMOTION or under_way
 
 
 def explain(snapshot: Snapshot, revision: Revision) -> tuple[str, str] | None:

@@ -20,12 +20,18 @@ from agent_operator.kube.client import (
     Body,
 )
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import config_changes, gate_jobs, move_record, restates, trouble
+from agent_operator.reconcile import (
+    config_changes,
+    gate_jobs,
+    move_record,
+    parked,
+    restates,
+    trouble,
+)
 from agent_operator.reconcile.asleep import only_asleep
 from agent_operator.reconcile.contents import Contents
 from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.history import at_rest
-from agent_operator.reconcile.revisions import Wanted
 from agent_operator.reconcile.snapshot import Failure, Front, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
@@ -58,31 +64,37 @@ async def observe(
     config = await contents.look(agent)
     target = config_changes.target(agent, settings, config, revisions)
     servers = {target.restate, *(r.restate for r in revisions)}
-    asleep = _asleep(agent, target, revisions)
-    steady = _looks_settled(agent, target, revisions) and not asleep
+    jobs = gate_jobs.of_jobs(store.children(JOBS, key), store.children(PODS, key))
+    front, cluster = _front(agent, store), settings.cluster
+    here = Snapshot(agent, target, revisions, {}, setback, config, jobs, front, cluster)
+    asleep = _asleep(here)
+    steady = _looks_settled(here) and not asleep
     max_age = STEADY if steady else MOVING
     looks: dict[Server, RestateView | Unreachable] = {
         server: await restate.view(server, max_age, asleep=asleep.get(server, frozenset()))
         for server in sorted(servers, key=repr)
     }
     restate.sleepers.put(key, asleep)
-    jobs = gate_jobs.of_jobs(store.children(JOBS, key), store.children(PODS, key))
-    front, cluster = _front(agent, store), settings.cluster
-    return Snapshot(agent, target, revisions, looks, setback, config, jobs, front, cluster)
+    return replace(here, restates=looks)
 
 
-def _looks_settled(agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]) -> bool:
+def _looks_settled(here: Snapshot) -> bool:
+    """Whether nothing is expected to move, going by what is known before Restate is asked."""
+    if here.agent.suspended:
+        return True
+    if here.agent.deleting or here.target is None:
+        return False
+    active = here.agent.status.get("activeRevision")
     # Those kept for a rollback have nothing that could move.
-    only_target = [r.name for r in revisions if not at_rest(r)] == [target.name]
-    was_active = agent.status.get("activeRevision") == target.name
-    return only_target and was_active and not agent.deleting
+    moving = [r.name for r in parked.moving(here) if not at_rest(r)]
+    return all(name == active for name in moving) and (
+        here.wanted.name in moving or parked.candidate(here) is not None
+    )
 
 
-def _asleep(
-    agent: AgentDeployment, target: Wanted, revisions: tuple[Revision, ...]
-) -> dict[Server, frozenset[str]]:
+def _asleep(here: Snapshot) -> dict[Server, frozenset[str]]:
     """The deployments that sleep, by their Restate, if that is all there is to watch."""
-    sleeping = only_asleep(agent, target, revisions)
+    sleeping = only_asleep(here)
     return {
         server: frozenset(
             r.deployment_id for r in sleeping if r.deployment_id and r.restate == server
@@ -138,6 +150,7 @@ def _revision(
         draining_since=_time(notes.get(names.DRAINING_SINCE_ANNOTATION)),
         quiet_since=_time(notes.get(names.QUIET_SINCE_ANNOTATION)),
         waking=names.WAKING_ANNOTATION in notes,
+        waking_since=_time(notes.get(names.WAKING_ANNOTATION)),
         orphaned=names.ORPHANED_ANNOTATION in notes,
         moves=move_record.load(notes.get(names.MOVES_ANNOTATION)),
         untouched_since=_time(notes.get(names.UNTOUCHED_SINCE_ANNOTATION)),

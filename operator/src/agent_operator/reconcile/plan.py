@@ -13,10 +13,12 @@ from agent_operator.reconcile import (
     gates,
     history,
     idle,
+    lateness,
     limits,
     lost,
     moves,
     orphaning,
+    parked,
     scaling,
     status,
     suspension,
@@ -35,6 +37,7 @@ from agent_operator.reconcile.standing import (
 from agent_operator.restate.view import Unreachable
 
 SOON: Final = timedelta(seconds=1)
+SLOW: Final = timedelta(seconds=10)
 ASLEEP: Final = timedelta(seconds=30)
 STEADY: Final = timedelta(seconds=60)
 
@@ -51,7 +54,7 @@ class Plan:
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Decide. The same snapshot and time always give the same plan."""
     standings = moves.judge(snapshot, judge_all(snapshot, now), now)
-    if suspension.suspended(snapshot.agent):
+    if snapshot.agent.suspended:
         seen = status.build(snapshot, standings, now)
         return Plan((), seen, suspension.LOOK_AGAIN)
     if snapshot.agent.deleting:
@@ -290,21 +293,41 @@ def _look_again(snapshot: Snapshot, standings: Sequence[Standing], now: datetime
     waits = [_pace(snapshot, standings), *config_changes.look_again(snapshot)]
     waits += [_left(s.revision, snapshot, now) for s in standings if s.known]
     waits += [left for s in standings if (left := idle.time_left(snapshot, s, now))]
+    waits += [left for r in snapshot.revisions if (left := lateness.time_left(snapshot, r, now))]
     # What is past is no reason to look again at once: it was acted on, or it can't be.
     return min(wait for wait in waits if wait > timedelta(0))
 
 
 def _pace(snapshot: Snapshot, standings: Sequence[Standing]) -> timedelta:
     away = any(isinstance(view, Unreachable) for view in snapshot.restates.values())
-    active = any(s.active and snapshot.target in {s.revision, None} for s in standings)
+    waits = parked.candidate(snapshot)
+    slow = [s for s in standings if s.revision is not waits and _moves_slowly(snapshot, s)]
+    done = waits is not None or bool(slow)
+    active = any(s.active and (done or snapshot.target in {s.revision, None}) for s in standings)
+    if done and len(standings) == 1:
+        active = True  # nothing serves that could be lost
     if not standings:  # nothing moves until the user does something
         active = config_changes.must_wait(snapshot) or _refused_for_good(snapshot)
     deleting = snapshot.agent.deleting
-    if not away and only_asleep(snapshot.agent, snapshot.wanted, snapshot.revisions):
+    if not away and only_asleep(snapshot):
         called = any(_called(s) for s in standings if not s.revision.replicas)
         return SOON if called or not (active or deleting) else ASLEEP
-    settled = active and not deleting and history.settled(snapshot, standings)
-    return SOON if away or not settled else STEADY
+    others = [s for s in standings if s.revision is not waits and s not in slow]
+    settled = active and not deleting and history.settled(snapshot, others)
+    if away or not settled:
+        return SOON
+    return SLOW if slow else STEADY
+
+
+def _moves_slowly(snapshot: Snapshot, standing: Standing) -> bool:
+    """Whether seconds don't matter, though only Restate tells when something is to do again."""
+    if parked.held(snapshot, standing.revision):
+        return not standing.unneeded and not _called(standing)
+    if standing.revision is not snapshot.target or standing.active:
+        return False
+    # Refused for now, it is tried again at its own times.
+    taken = standing.revision.deployment_id and foreign_holder(snapshot, standing)
+    return bool(taken or snapshot.setback)
 
 
 def _refused_for_good(snapshot: Snapshot) -> bool:

@@ -35,7 +35,8 @@ class Config:
 class Revision:
     """A revision as found in the cluster.
 
-    ``waking``: its pods were scaled away and come back; what waits for them is to be resumed.
+    ``waking``: its pods were scaled away and come back (since when: ``waking_since``); what waits
+    for them is to be resumed.
     ``trouble`` says why its pods don't start, if they don't, and ``waits_for`` what they wait for.
     ``deployment_id`` is what Restate gave it at its last registration; ``registering`` whether a
     registration was ever begun.
@@ -66,6 +67,7 @@ class Revision:
     draining_since: datetime | None = None
     quiet_since: datetime | None = None
     waking: bool = False
+    waking_since: datetime | None = None
     moves: Moves | None = None
     orphaned: bool = False
     trouble: Failure | None = None

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from agent_operator.api import Phase, names
-from agent_operator.reconcile import clusters, gates
+from agent_operator.reconcile import clusters, gates, lateness
 from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.pinned import loads
 from agent_operator.reconcile.snapshot import Failure, Revision, Snapshot
@@ -174,18 +174,16 @@ def _last_phase(snapshot: Snapshot, name: str) -> Phase | None:
 def _failure(revision: Revision, snapshot: Snapshot, now: datetime) -> Failure | None:
     if lasting := failure_of(snapshot, revision):
         return lasting
-    deadline = timedelta(seconds=snapshot.agent.spec.rollout.progress_deadline_seconds)
-    # Once registered it was active: coming back to it is no first start, and has no deadline.
-    if revision.deployment_id or snapshot.wanted.replicas == 0 or now < revision.created + deadline:
-        return None
-    if gates.holds(snapshot, revision):
+    left = lateness.time_left(snapshot, revision, now)
+    if left is None or left > timedelta(0):
         return None
     detail = revision.trouble or snapshot.setback or (snapshot.config and snapshot.config.trouble)
     words = detail.message if detail else revision.waits_for
     why = f": {words}" if words else ""
+    seconds = int(lateness.deadline(snapshot).total_seconds())
     return Failure(
         "ProgressDeadlineExceeded",
-        f"not active within {int(deadline.total_seconds())} s{why}; it is still given its chance",
+        f"not active within {seconds} s{why}; it is still given its chance",
     )
 
 

@@ -4,21 +4,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from agent_operator.api import AgentDeployment, Condition, names
+from agent_operator.api import Condition, names
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing
 
 LOOK_AGAIN: Final = timedelta(seconds=10)
 
 
-def suspended(agent: AgentDeployment) -> bool:
-    """Whether the user wants nothing done about an AgentDeployment."""
-    return agent.metadata.annotations.get(names.SUSPEND_ANNOTATION) == "true"
-
-
 def progress(snapshot: Snapshot, standings: Sequence[Standing]) -> Condition | None:
     """What the condition Progressing says while it is suspended."""
-    if not suspended(snapshot.agent):
+    if not snapshot.agent.suspended:
         return None
     parts = ["nothing is done"]
     if snapshot.agent.deleting:
