@@ -45,7 +45,7 @@ def _unlike(pattern: str, answer: Any) -> str | None:
 
 
 def _untrue(expression: str, answer: Any) -> str | None:
-    # Imported late: 50 MB that only a CEL expectation needs.
+    # Imported late: 14 MB that only a CEL expectation needs.
     from cel_expr_python import cel
 
     try:
