@@ -65,11 +65,14 @@ def _gemini() -> dict[str, Any]:
     return {"model": {"apiKeySecret": {"name": KEY_SECRET, "key": "api-key"}}}
 
 
-def install(namespace: str, values: Mapping[str, Any] | None = None) -> Release:
+def install(
+    namespace: str, values: Mapping[str, Any] | None = None, *, lease_seconds: int | None = None
+) -> Release:
     """``helm upgrade --install`` into a namespace, and wait until all of it is ready.
 
     The operator looks after that namespace alone, so that a demo and a test, or two tests, can
-    share a cluster.
+    share a cluster. ``lease_seconds`` is for those who kill its pod and won't wait minutes for the
+    next one.
     """
     refs = images.ensure()
     chosen = {
@@ -77,6 +80,7 @@ def install(namespace: str, values: Mapping[str, Any] | None = None) -> Release:
         "operator": {
             **images.chart_values(refs)["operator"],
             "watchNamespaces": [namespace],
+            "leaseSeconds": lease_seconds,
         },
         "scriptedModel": {"enabled": not has_key()},
         **(values or {}),

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def installed() -> Iterator[release.Release]:
     namespace = f"e2e-{uuid.uuid4().hex[:6]}"
     try:
-        yield release.install(namespace)
+        yield release.install(namespace, lease_seconds=15)
         release.uninstall(namespace)
     finally:
         # Also after an installation that failed half-way.
