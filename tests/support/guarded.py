@@ -33,14 +33,22 @@ class Certificate:
     key: str
 
 
+_CERTIFIES = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
+    encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
 class Authority:
     """A private authority, and what it certifies."""
 
     def __init__(self, name: str = "private") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        usage = x509.BasicConstraints(ca=True, path_length=None)
-        self._own = self._sign(self._name, self._key.public_key(), usage)
+        # Python 3.13 verifies strictly: both have to be there, and critical.
+        authority = x509.BasicConstraints(ca=True, path_length=None)
+        self._own = self._sign(self._name, self._key.public_key(), authority, _CERTIFIES)
         self.ca = _pem(self._own)
 
     def issue(self, name: str) -> Certificate:
@@ -56,11 +64,11 @@ class Authority:
         return Certificate(_pem(made), text.decode())
 
     def _sign(
-        self, name: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType
+        self, name: x509.Name, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         own = self._key.public_key()
-        return (
+        made = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(self._name)
@@ -68,11 +76,13 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + timedelta(hours=1))
-            .add_extension(extension, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(own), critical=False)
-            .sign(self._key, hashes.SHA256())
         )
+        for extension in extensions:
+            critical = not isinstance(extension, x509.SubjectAlternativeName)
+            made = made.add_extension(extension, critical=critical)
+        return made.sign(self._key, hashes.SHA256())
 
 
 @dataclass
