@@ -43,6 +43,7 @@ class TurnAnswer(ApiModel):
 
     answer: str = Field(description="The agent's text, without its thoughts.")
     agent: str
+    user: str = Field(default="", description="Whose session it is; empty if nobody was named.")
     session: str
     turn: int = Field(description="The turn's number in the session, from 1.")
     revision: str = Field(description="The revision that finished the turn; empty if unknown.")
@@ -63,8 +64,69 @@ class History(ApiModel):
     """A session as people read it, oldest message first."""
 
     agent: str
+    user: str = ""
     session: str
     messages: list[Message] = []
+
+
+class SessionQuery(ApiModel):
+    """Which of a session's events to return; with neither, all of them."""
+
+    num_recent_events: int | None = Field(
+        default=None, ge=0, description="At most so many, the latest; 0: none."
+    )
+    after_timestamp: datetime | None = Field(
+        default=None, description="Those from then on: ISO 8601, or seconds since 1970."
+    )
+
+
+class SessionView(ApiModel):
+    """A session as ADK has it."""
+
+    agent: str
+    user: str = ""
+    session: str
+    created_at: datetime
+    updated_at: datetime
+    turns: int = Field(description="How many turns there are, a running one included.")
+    state: dict[str, Any] = Field(description="With the user's (user:) and the agent's (app:).")
+    events: list[dict[str, Any]] = Field(description="ADK's events, oldest first.")
+
+
+class SessionEntry(ApiModel):
+    """One session in a list."""
+
+    session: str
+    key: str = Field(description="What calls to the agent name it by.")
+    created_at: datetime
+    updated_at: datetime = Field(description="When its latest turn began.")
+
+
+class SessionList(ApiModel):
+    """A user's sessions, the latest used first."""
+
+    agent: str
+    user: str
+    sessions: list[SessionEntry] = []
+
+
+class UserList(ApiModel):
+    """The users that an agent has had sessions of, in alphabetical order."""
+
+    agent: str
+    users: list[str] = []
+
+
+class DeleteReceipt(ApiModel):
+    """Says what became of a session that was to be deleted."""
+
+    deleted: bool = Field(description="False: there was none.")
+
+
+class CancelReceipt(ApiModel):
+    """Says what was cancelled; the turn ends at its next await."""
+
+    cancelled: str = Field(description="The turn's invocation id; empty if none ran.")
 
 
 class PendingApproval(ApiModel):

@@ -45,7 +45,7 @@ def build_app(agents: Sequence[Served], settings: Settings) -> Any:
     """
     from agent_service.durable.agents import models_of
     from agent_service.durable.eager import with_sent_state
-    from agent_service.durable.objects import agent_object
+    from agent_service.durable.objects import agent_objects
     from agent_service.trust import trusting
 
     if not agents:
@@ -57,7 +57,7 @@ def build_app(agents: Sequence[Served], settings: Settings) -> Any:
     for agent in agents:
         models = sorted({_check_model(model) for model in models_of(agent)})
         logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
-    services = [agent_object(agent, settings) for agent in agents]
+    services = [one for agent in agents for one in agent_objects(agent, settings)]
     return with_sent_state(trusting(services, settings))
 
 

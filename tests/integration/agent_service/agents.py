@@ -12,6 +12,7 @@ from google.adk.agents.callback_context import CallbackContext
 from google.adk.apps.app import App
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
+from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.tools.function_tool import FunctionTool
 from google.adk.tools.tool_context import ToolContext
@@ -211,4 +212,121 @@ foreign = App(
     name="ForeignAgent",
     root_agent=Agent(name="Foreign", model=MODEL, tools=[measure]),
     plugins=[RestatePlugin()],
+)
+
+
+async def remember(key: str, value: str, seconds: float, tool_context: ToolContext) -> str:
+    """Keeps something in the state, after a while.
+
+    Args:
+        key: Where, with the scope.
+        value: What.
+        seconds: How long it takes.
+    """
+    before = tool_context.state.get(key, "nothing")
+
+    async def step() -> None:
+        note(f"remember {value}")
+        await asyncio.sleep(seconds)
+
+    await restate_object_context().run_typed("remember", step)
+    tool_context.state[key] = value
+    tool_context.state["temp:scratch"] = value
+    return f"{key} was {before}"
+
+
+async def look_around(app: str, tool_context: ToolContext) -> dict[str, object]:
+    """Uses ADK's session service as a tool of an author would.
+
+    Args:
+        app: Of which app.
+    """
+    mine = tool_context.session
+    service = tool_context._invocation_context.session_service
+    everybody = await service.list_sessions(app_name=app)
+    own = await service.list_sessions(app_name=app, user_id=mine.user_id)
+    found = {}
+    for one in own.sessions:
+        session = await service.get_session(
+            app_name=app,
+            user_id=one.user_id,
+            session_id=one.id,
+            config=GetSessionConfig(num_recent_events=1),
+        )
+        found[one.id] = len(session.events) if session else -1
+    return {"users": sorted({s.user_id for s in everybody.sessions}), "events": found}
+
+
+sharing = Agent(
+    name="SharingAgent",
+    model=MODEL,
+    instruction="user {user:name?}, app {app:limit?}",
+    tools=[remember, look_around],
+)
+
+
+async def careless(what: str) -> str:
+    """Catches what it shouldn't, and goes on.
+
+    Args:
+        what: Names the steps.
+    """
+    try:
+        await _long_step(f"{what} first")
+    except Exception:  # noqa: BLE001
+        note(f"{what} caught")
+    await _long_step(f"{what} second")
+    note(f"{what} went on")
+    return "went on"
+
+
+async def reckless(what: str) -> str:
+    """Catches everything, once.
+
+    Args:
+        what: Names the steps.
+    """
+    try:
+        await _long_step(f"{what} first")
+    except:  # noqa: E722
+        note(f"{what} caught")
+    return "went on"
+
+
+async def tidy(what: str) -> str:
+    """Undoes what it began when it is cancelled.
+
+    Args:
+        what: Names the steps.
+    """
+    try:
+        await _long_step(f"{what} first")
+    finally:
+        await _step_of(f"undo {what}", 0.0)
+    return "done"
+
+
+async def persistent(what: str) -> str:
+    """Tries again and again, whatever happens.
+
+    Args:
+        what: Names the steps.
+    """
+    while True:
+        try:
+            await _long_step(f"{what} first")
+        except Exception:  # noqa: BLE001
+            note(f"{what} caught")
+
+
+async def _long_step(name: str) -> None:
+    async def step() -> None:
+        note(f"begin {name}")
+        await asyncio.sleep(60)
+
+    await restate_object_context().run_typed(name, step)
+
+
+stubborn = Agent(
+    name="StubbornAgent", model=MODEL, tools=[careless, reckless, tidy, persistent, measure]
 )

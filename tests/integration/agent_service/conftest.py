@@ -23,6 +23,8 @@ SERVED = (
     f"{AGENTS}:team",
     f"{AGENTS}:rounds",
     f"{AGENTS}:flow",
+    f"{AGENTS}:sharing",
+    f"{AGENTS}:stubborn",
 )
 ENV = {"AGENT_REVISION": "rev-1", "AGENT_MAX_MODEL_CALLS": "6"}
 

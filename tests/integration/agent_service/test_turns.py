@@ -33,7 +33,10 @@ def test_a_weather_turn_answers_from_the_tools_response(restate: Restate, sessio
 def test_discovery_publishes_json_schemas(restate: Restate) -> None:
     answer = restate.http.get(f"{restate.server.admin_url}/services/WeatherAgent")
     handlers = {handler["name"]: handler for handler in answer.json()["handlers"]}
-    assert set(handlers) == {"turn", "history", "approvals", "answer", "decisions"}
+    assert set(handlers) == {
+        *("turn", "history", "get", "approvals", "answer", "decisions"),
+        *("cancel", "delete", "erase"),
+    }
     assert "message" in handlers["turn"]["input_json_schema"]["properties"]
     assert "answer" in handlers["turn"]["output_json_schema"]["properties"]
     assert handlers["history"]["ty"] == "Shared"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from restate.serde import Serde
 
 
 class FakeStore:
     """Keeps serialized values, as Restate does, and counts what is written."""
 
-    def __init__(self) -> None:
-        self.state: dict[str, bytes] = {}
+    def __init__(self, state: Mapping[str, bytes] | None = None) -> None:
+        self.state: dict[str, bytes] = dict(state or {})
         self.written: list[str] = []
 
     async def get[T](self, name: str, serde: Serde[T]) -> T | None:

@@ -10,15 +10,36 @@ from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.session import Session
 from google.genai import types
 
+from agent_service.durable.identity import SessionId
 from agent_service.durable.scope import Clock
-from agent_service.durable.sessions import ObjectSessions, read_history, text_of
+from agent_service.durable.sessions import (
+    KILLED,
+    ObjectSessions,
+    Shared,
+    next_turn,
+    read_history,
+    read_session,
+    text_of,
+)
 from tests.unit.agent_service.fakes import FakeStore
 
 APP, USER, KEY = "App", "user", "s1"
+MINE = SessionId(USER, KEY)
 
 
 def _sessions(store: FakeStore, start: float = 1000.0) -> ObjectSessions:
-    return ObjectSessions(store, KEY, Clock(start))
+    return ObjectSessions(store, APP, MINE, Clock(start))
+
+
+async def _begun(store: FakeStore, message: str = "go", start: float = 1000.0) -> ObjectSessions:
+    sessions = _sessions(store, start)
+    await sessions.begin_turn(await next_turn(store, None), message)
+    return sessions
+
+
+async def _read(store: FakeStore) -> Session:
+    """The session as the next turn gets it."""
+    return await _session(await _begun(FakeStore(store.state)))
 
 
 async def _session(sessions: ObjectSessions) -> Session:
@@ -34,8 +55,7 @@ def _event(text: str, author: str = "App", at: float = 1000.5, **delta: object) 
 
 
 async def _turn(store: FakeStore, text: str, answer: str, start: float = 1000.0) -> None:
-    sessions = _sessions(store, start)
-    await sessions.begin_turn(app_name=APP, user_id=USER, message=text)
+    sessions = await _begun(store, text, start)
     session = await _session(sessions)
     await sessions.append_event(session, _event(text, author="user", at=start))
     await sessions.append_event(session, _event(answer, at=start + 0.5, last=text))
@@ -45,7 +65,7 @@ async def _turn(store: FakeStore, text: str, answer: str, start: float = 1000.0)
 async def test_a_turn_is_read_back_by_the_next() -> None:
     store = FakeStore()
     await _turn(store, "hi", "hello")
-    session = await _session(_sessions(store))
+    session = await _read(store)
     assert [text_of(event.content) for event in session.events] == ["hi", "hello"]
     assert session.state == {"last": "hi"}
     messages = await read_history(store)
@@ -65,27 +85,25 @@ async def test_a_turn_writes_its_own_entry_and_the_head_alone() -> None:
 
 async def test_the_message_is_kept_from_the_begin() -> None:
     store = FakeStore()
-    await _sessions(store).begin_turn(app_name=APP, user_id=USER, message="lost?")
+    await _begun(store, "lost?")
     # No end: the turn was killed.
     assert [(m.role, m.text) for m in await read_history(store)] == [("user", "lost?")]
-    session = await _session(_sessions(store))
+    session = await _read(store)
     assert text_of(session.events[0].content) == "lost?"
 
 
 async def test_a_failed_turn_keeps_its_events_and_says_why() -> None:
     store = FakeStore()
-    sessions = _sessions(store)
-    await sessions.begin_turn(app_name=APP, user_id=USER, message="go")
+    sessions = await _begun(store)
     await sessions.append_event(await _session(sessions), _event("so far", done=True))
     sessions.end_turn(revision="", error="model refused")
     assert [m.role for m in await read_history(store)] == ["user", "agent", "error"]
-    assert (await _session(_sessions(store))).state == {"done": True}
+    assert (await _read(store)).state == {"done": True}
 
 
 async def test_temporary_state_and_partial_events_are_not_stored() -> None:
     store = FakeStore()
-    sessions = _sessions(store)
-    await sessions.begin_turn(app_name=APP, user_id=USER, message="go")
+    sessions = await _begun(store)
     session = await _session(sessions)
     delta: dict[str, Any] = {"temp:x": 1, "user:y": 2, "z": {"when": 3}}
     await sessions.append_event(session, _event("all", **delta))
@@ -94,7 +112,8 @@ async def test_temporary_state_and_partial_events_are_not_stored() -> None:
     await sessions.append_event(session, partial)
     assert session.state["temp:x"] == 1
     sessions.end_turn(revision="")
-    read = _sessions(store)
+    read = await _begun(store)
+    # Nobody said that the user's state is kept elsewhere, so it is kept here.
     assert (await _session(read)).state == {"user:y": 2, "z": {"when": 3}}
     assert len((await _session(read)).events) == 1
     assert await read.get_user_state(app_name=APP, user_id=USER) == {"y": 2}
@@ -112,9 +131,8 @@ async def test_temporary_state_and_partial_events_are_not_stored() -> None:
 async def test_get_filters_events(config: GetSessionConfig, texts: list[str]) -> None:
     store = FakeStore()
     await _turn(store, "hi", "hello")
-    session = await _sessions(store).get_session(
-        app_name=APP, user_id=USER, session_id=KEY, config=config
-    )
+    sessions = await _begun(store)
+    session = await sessions.get_session(app_name=APP, user_id=USER, session_id=KEY, config=config)
     assert session is not None
     assert [text_of(event.content) for event in session.events] == texts
 
@@ -122,8 +140,7 @@ async def test_get_filters_events(config: GetSessionConfig, texts: list[str]) ->
 async def test_events_appended_to_a_filtered_session_are_not_lost() -> None:
     store = FakeStore()
     await _turn(store, "hi", "hello")
-    sessions = _sessions(store)
-    await sessions.begin_turn(app_name=APP, user_id=USER, message="more")
+    sessions = await _begun(store, "more")
     part = await sessions.get_session(
         app_name=APP,
         user_id=USER,
@@ -135,46 +152,118 @@ async def test_events_appended_to_a_filtered_session_are_not_lost() -> None:
     assert len(part.events) == 1
     assert len((await _session(sessions)).events) == 3
     sessions.end_turn(revision="")
-    assert (await _session(_sessions(store))).state == {"last": "hi", "fresh": 1}
+    assert (await _read(store)).state == {"last": "hi", "fresh": 1}
 
 
 async def test_other_identities_see_nothing() -> None:
     store = FakeStore()
     await _turn(store, "hi", "hello")
-    sessions = _sessions(store)
+    sessions = await _begun(store)
     for app, user, key in (("Other", USER, KEY), (APP, "other", KEY), (APP, USER, "other")):
         found = await sessions.get_session(app_name=app, user_id=user, session_id=key)
         assert found is None
     assert (await sessions.list_sessions(app_name="Other")).sessions == []
+    assert (await sessions.list_sessions(app_name=APP, user_id="other")).sessions == []
+    assert await sessions.get_user_state(app_name="Other", user_id=USER) == {}
     (listed,) = (await sessions.list_sessions(app_name=APP)).sessions
-    assert (listed.id, listed.events) == (KEY, [])
+    assert (listed.id, listed.user_id, listed.events) == (KEY, USER, [])
 
 
-async def test_create_and_delete() -> None:
-    store = FakeStore()
-    sessions = _sessions(store)
-    await sessions.create_session(app_name=APP, user_id=USER, state={"a": 1, "temp:b": 2})
+async def test_a_turn_makes_no_sessions() -> None:
+    sessions = await _begun(FakeStore())
     with pytest.raises(AlreadyExistsError):
         await sessions.create_session(app_name=APP, user_id=USER)
     with pytest.raises(ValueError, match="other"):
         await sessions.create_session(app_name=APP, user_id=USER, session_id="other")
-    assert (await _session(_sessions(store))).state == {"a": 1}
+
+
+async def test_a_turn_that_deletes_its_session_leaves_nothing() -> None:
+    store = FakeStore()
     await _turn(store, "hi", "hello")
-    deleting = _sessions(store)
-    await deleting.delete_session(app_name=APP, user_id="other", session_id=KEY)
+    sessions = await _begun(store)
+    session = await _session(sessions)
+    await sessions.delete_session(app_name=APP, user_id="other", session_id=KEY)
     assert store.state
-    await deleting.delete_session(app_name=APP, user_id=USER, session_id=KEY)
+    await sessions.delete_session(app_name=APP, user_id=USER, session_id=KEY)
+    assert sessions.deleted
+    await sessions.append_event(session, _event("the rest"))
+    sessions.end_turn(revision="")
     assert store.state == {}
+    assert await read_session(store) is None
+
+
+async def test_shared_state_is_not_kept_with_the_session() -> None:
+    store = FakeStore()
+    sessions = await _begun(store)
+    sessions.share(Shared(user={"name": "Ann", "tags": ["a"]}, app={"limit": 3}))
+    session = await _session(sessions)
+    assert session.state == {"user:name": "Ann", "user:tags": ["a"], "app:limit": 3}
+    same: dict[str, Any] = {"user:name": "Ann", "app:limit": 3}
+    await sessions.append_event(session, _event("same", **same))
+    assert sessions.changed() == ({}, {})
+    session.state["user:tags"].append("b")
+    delta: dict[str, Any] = {"user:tags": ["a", "b"], "app:limit": 4, "mine": 1, "temp:x": 2}
+    await sessions.append_event(session, _event("changed", **delta))
+    assert sessions.changed() == ({"tags": ["a", "b"]}, {"limit": 4})
+    sessions.end_turn(revision="")
+    assert (await _read(store)).state == {"mine": 1}
+
+
+async def test_none_is_a_value_of_the_state() -> None:
+    store = FakeStore()
+    sessions = await _begun(store)
+    await sessions.append_event(await _session(sessions), _event("x", nothing=None))
+    sessions.end_turn(revision="")
+    assert (await _read(store)).state == {"nothing": None}
+
+
+async def test_a_turn_restarted_after_later_ones_replaces_its_own_entry_alone() -> None:
+    store = FakeStore()
+    await _turn(store, "one", "1")
+    await _turn(store, "two", "2", start=2000.0)
+    await _turn(store, "three", "3", start=3000.0)
+    head = store.state["session"]
+    sessions = _sessions(store, 4000.0)
+    sessions.share(Shared(user={}))
+    await sessions.begin_turn(2, "two")
+    session = await _session(sessions)
+    assert [text_of(event.content) for event in session.events] == ["one", "1"]
+    again: dict[str, Any] = {"last": "again", "user:x": 1}
+    await sessions.append_event(session, _event("2 again", **again))
+    await sessions.look_for_later_turns()
+    assert sessions.changed() == ({}, {})
+    sessions.end_turn(revision="r2")
+    assert store.state["session"] == head
+    assert [m.text for m in await read_history(store)] == [
+        "one",
+        "1",
+        "two",
+        "2 again",
+        "three",
+        "3",
+    ]
+
+
+async def test_a_killed_turn_is_told_from_a_running_one() -> None:
+    store = FakeStore()
+    await _begun(store, "lost")
+    assert [m.role for m in await read_history(store)] == ["user"]
+    await _turn(store, "next", "here")
+    assert [(m.role, m.text) for m in await read_history(store)] == [
+        ("user", "lost"),
+        ("error", KILLED),
+        ("user", "next"),
+        ("agent", "here"),
+    ]
 
 
 async def test_binary_parts_survive() -> None:
     store = FakeStore()
-    sessions = _sessions(store)
-    await sessions.begin_turn(app_name=APP, user_id=USER, message="look")
+    sessions = await _begun(store, "look")
     blob = types.Part(inline_data=types.Blob(data=b"\xff\x00\xfe", mime_type="image/png"))
     signed = types.Part(text="x", thought_signature=b"\xfe\xff")
     event = Event(author="App", content=types.Content(role="model", parts=[blob, signed]))
     await sessions.append_event(await _session(sessions), event)
     sessions.end_turn(revision="")
-    parts = (await _session(_sessions(store))).events[0].content
+    parts = (await _read(store)).events[0].content
     assert parts == event.content

@@ -10,6 +10,10 @@ the one whose result comes first *in the journal*. All waits of a turn become on
 place of the SDK's ``create_poll_or_cancel_coroutine`` (restate-sdk 1.3), which every await of a
 durable future goes through. While it runs, it looks at the list of waits anew at each event.
 
+A cancellation is raised once at each wait, as a ``TerminalError``. Whoever handles it, in an
+``except`` or ``finally`` block, may wait again to tidy up. Where it was caught and things go on as
+if nothing had been, the next wait raises ``TurnCancelled``, which a broad ``except`` lets through.
+
 A branch and those it was started by never run at the same time by ADK's own structure: one waits
 for the other. They count as one here, however they hand events to and fro.
 """
@@ -17,6 +21,7 @@ for the other. They count as one here, however they hand events to and fro.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -32,15 +37,23 @@ from restate.vm import (
     UnresolvedFuture,
 )
 
+from agent_service.durable.failures import cancellation, causes, is_cancellation
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+# After a branch has caught even that so often, it is slowed down: it may do so in a loop.
+MOST_CATCHES: Final = 3
 # Passes of the event loop in which a branch and those it started settle what goes on.
 SETTLING: Final = 50
 
 
 # Makes the SDK's poll look again; it is what it sends itself when a step has ended.
 WAKE: Final = {"type": "restate.run_completed", "data": None}
+
+
+class TurnCancelled(BaseException):
+    """Ends a turn whose code goes on though it was cancelled; no ``Exception``, on purpose."""
 
 
 # By identity: two branches are never the same.
@@ -117,6 +130,8 @@ class Branches:
         self._patient: set[int] = set()
         self._changed = asyncio.Event()
         self._broken: BaseException | None = None
+        self._cancelled = False
+        self._caught = 0
 
     async def enter(self) -> None:
         """To be called first by a task that may run beside others; it goes on when it may."""
@@ -139,7 +154,11 @@ class Branches:
     async def wait(self, unresolved_future: UnresolvedFuture) -> None:
         """Stands in for the SDK's poll: gives way until the result is there."""
         if self._broken is not None:
+            await self._slow_down()
             raise self._broken
+        if self._cancelled and not _tidying_up():
+            await self._slow_down()
+            raise TurnCancelled from cancellation()
         branch = _branch.get() or self.root
         over = asyncio.get_running_loop().create_future()
         wait = _Wait(branch, over, unresolved_future)
@@ -152,6 +171,21 @@ class Branches:
             await over
         finally:
             self._forget(wait)
+
+    def check_cancelled(self) -> None:
+        """To be called where a turn has gone well.
+
+        Raises:
+            TurnCancelled: it was cancelled, and that was caught.
+        """
+        if self._cancelled:
+            raise TurnCancelled from cancellation()
+
+    async def _slow_down(self) -> None:
+        """Keeps code that catches everything in a loop from taking the process for itself."""
+        self._caught += 1
+        if self._caught > MOST_CATCHES:
+            await asyncio.sleep(1)
 
     def be_patient(self, handle: int) -> None:
         """Says that a result may be long in coming, so that nothing should be held up for it.
@@ -203,6 +237,7 @@ class Branches:
             await poll(FirstCompletedUnresolvedFuture(self._polled))
         except TerminalError as error:
             # A cancellation: each branch may tidy up, one after the other.
+            self._cancelled = True
             self._take(list(self._waits), error)
         except asyncio.CancelledError:
             raise
@@ -243,3 +278,15 @@ class Branches:
         if isinstance(unresolved, SingleUnresolvedFuture):
             return unresolved.handle in self._patient
         return all(self._is_patient(child) for child in unresolved.children)
+
+
+def _tidying_up() -> bool:
+    """Whether the code that waits does so while it handles the end of its work."""
+    error = sys.exception()
+    if error is None:
+        return False
+    return any(isinstance(cause, _ENDINGS) or is_cancellation(cause) for cause in causes(error))
+
+
+# What ends a task of ADK's when one beside it was cancelled, and what ends the turn.
+_ENDINGS: Final = (asyncio.CancelledError, TurnCancelled)

@@ -91,7 +91,7 @@ def terminal_error(error: BaseException) -> TerminalError | None:
 
     ADK wraps errors of callbacks and of nodes, so the whole chain of causes is looked at.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, TerminalError):
             return cause
         if isinstance(cause, LlmCallsLimitExceededError):
@@ -102,7 +102,20 @@ def terminal_error(error: BaseException) -> TerminalError | None:
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def cancellation() -> TerminalError:
+    """What the caller of a cancelled turn gets, in the words of Restate's SDK."""
+    return TerminalError("cancelled", HTTPStatus.CONFLICT)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it says that the turn was cancelled."""
+    if not isinstance(error, TerminalError):
+        return False
+    return error.status_code == HTTPStatus.CONFLICT and error.message == "cancelled"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error, and all that led to it."""
     pending: list[BaseException] = [error]
     seen: set[int] = set()
     while pending:

@@ -8,8 +8,12 @@ percent-encoded in the key, so that no two sessions have the same one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, Self
 from urllib.parse import unquote
+
+import restate
+from restate import TerminalError
 
 SEPARATOR: Final = ":"
 
@@ -50,6 +54,14 @@ class SessionId:
             )
         return found
 
+    @classmethod
+    def for_adk(cls, user_id: str, session: str) -> Self | None:
+        """Reads ADK's names of a session; ``None``: there can't be such a one."""
+        nobody = user_id.startswith(SEPARATOR)
+        if not session or not user_id or (nobody and user_id != f"{SEPARATOR}{session}"):
+            return None
+        return cls("" if nobody else user_id, session)
+
     @property
     def key(self) -> str:
         """The virtual object's key."""
@@ -64,3 +76,15 @@ class SessionId:
 
 def _encoded(part: str) -> str:
     return part.replace("%", "%25").replace(SEPARATOR, "%3A")
+
+
+def session_of(context: restate.ObjectContext | restate.ObjectSharedContext) -> SessionId:
+    """Returns the session whose object was called.
+
+    Raises:
+        restate.TerminalError: 400, the key is not one of a session.
+    """
+    try:
+        return SessionId.of(context.key())
+    except ValueError as error:
+        raise TerminalError(str(error), HTTPStatus.BAD_REQUEST) from None

@@ -77,6 +77,13 @@ async def answered(reader: Reader) -> list[AnsweredApproval]:
     return sorted(found, key=lambda entry: entry.request.requested_at)
 
 
+def drop(turn: TurnScope) -> None:
+    """Forgets what the turn still waited for; to be called when it ends without an answer."""
+    if turn.pending:
+        turn.pending.clear()
+        turn.context.clear(PENDING_KEY)
+
+
 async def drop_stale(store: Store) -> None:
     """Forgets what a killed turn waited for; nobody waits for it any more.
 

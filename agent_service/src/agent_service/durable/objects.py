@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import cast, override
+from typing import Any, cast, override
 
 import restate
 from google.adk.agents.run_config import RunConfig
@@ -15,7 +15,7 @@ from google.adk.events.event import Event
 from google.adk.runners import Runner
 from google.genai import types
 from pydantic import BaseModel, ValidationError
-from restate import TerminalError
+from restate import RunOptions, TerminalError
 from restate.retry_policy import InvocationRetryPolicy
 from restate.serde import Serde
 
@@ -25,19 +25,33 @@ from agent_service.api import (
     Approvals,
     History,
     PendingApprovals,
+    SessionQuery,
+    SessionView,
     TurnAnswer,
     TurnRequest,
 )
 from agent_service.durable import inbox
 from agent_service.durable.agents import Served, durable_app, root_of
-from agent_service.durable.branches import branching
+from agent_service.durable.branches import TurnCancelled, branching
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
+from agent_service.durable.identity import SessionId, session_of
+from agent_service.durable.peers import Peers
+from agent_service.durable.removal import add_removal
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
-from agent_service.durable.sessions import ObjectSessions, Store, read_history, text_of
+from agent_service.durable.sessions import (
+    ModelSerde,
+    ObjectSessions,
+    Shared,
+    Store,
+    next_turn,
+    read_history,
+    text_of,
+    turn_numbers,
+)
+from agent_service.durable.shared_state import Opening, Profile, SharedState
+from agent_service.durable.views import view
 from agent_service.settings import Settings
-
-USER = "user"
 
 # Waiting is cheap and losing a turn is not: go on trying for hours, a pod may be on its way.
 # What is paused in the end can be resumed; nothing is ever killed.
@@ -90,17 +104,33 @@ class Begin(BaseModel):
     Attributes:
         at: when it was, in seconds since 1970.
         sent: whether the whole session came along with the call.
+        number: the turn's in the session, if that could be told.
+        invocation: Restate's id of the turn.
+        app: the agent's ``app:`` state, if the process knew it.
     """
 
     at: float
     sent: bool
+    number: int | None = None
+    invocation: str = ""
+    app: Profile | None = None
 
 
-async def _begin(context: restate.ObjectContext) -> Begin:
+async def _begin(context: restate.ObjectContext, shared: SharedState) -> Begin:
     async def look() -> Begin:
-        return Begin(at=time.time(), sent=sent_state() is not None)
+        sent = sent_state()
+        return Begin(
+            at=time.time(),
+            sent=sent is not None,
+            number=None if sent is None else max(turn_numbers(sent.entries), default=0) + 1,
+            invocation=context.request().id,
+            app=shared.cached(),
+        )
 
-    return await context.run_typed("begin", look)
+    return await context.run_typed("begin", look, RunOptions(serde=_BEGIN))
+
+
+_BEGIN = ModelSerde(Begin)
 
 
 def _sent_session(begin: Begin) -> SentState | None:
@@ -117,17 +147,29 @@ def _sent_session(begin: Begin) -> SentState | None:
     return found
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """One attempt of a turn."""
+
+    scope: TurnScope
+    identity: SessionId
+    sessions: ObjectSessions
+    begin: Begin
+
+
 class AgentTurns:
     """Runs the turns of one agent.
 
     Args:
         served: the user's agent or app; it is copied.
         settings: how to serve it.
+        shared: what its sessions share.
     """
 
-    def __init__(self, served: Served, settings: Settings) -> None:
+    def __init__(self, served: Served, settings: Settings, shared: SharedState) -> None:
         self._app = durable_app(served)
         self._settings = settings
+        self._shared = shared
         self._run_config = RunConfig(max_llm_calls=settings.max_model_calls)
         self.name: str = served.name
 
@@ -138,49 +180,83 @@ class AgentTurns:
             restate.TerminalError: the turn failed for good. Its message and what it had done so
                 far are kept in the session.
         """
+        identity = session_of(context)
         if not request.message.strip():
             raise TerminalError("message must not be empty", HTTPStatus.BAD_REQUEST)
-        begin = await _begin(context)
+        begin = await _begin(context, self._shared)
         clock = Clock(begin.at)
         async with branching(context) as branches:
             scope = TurnScope(context, clock, self._settings.model_timeout, branches)
             with turn_scope(scope):
                 sessions = ObjectSessions(
-                    cast("Store", context), context.key(), clock, _sent_session(begin)
+                    cast("Store", context),
+                    self.name,
+                    identity,
+                    clock,
+                    _sent_session(begin),
+                    Peers(context, self.name, self._shared),
                 )
-                number, text = await self._take_turn(context, sessions, request.message)
+                turn = _Turn(scope, identity, sessions, begin)
+                number, text = await self._take_turn(turn, request.message)
         return TurnAnswer(
             answer=text,
             agent=self.name,
-            session=context.key(),
+            user=identity.user,
+            session=identity.session,
             turn=number,
             revision=self._settings.revision,
             usage=scope.usage,
         )
 
-    async def _take_turn(
-        self, context: restate.ObjectContext, sessions: ObjectSessions, message: str
-    ) -> tuple[int, str]:
-        await inbox.drop_stale(cast("Store", context))
-        number = await sessions.begin_turn(app_name=self.name, user_id=USER, message=message)
+    async def _take_turn(self, turn: _Turn, message: str) -> tuple[int, str]:
+        store, sessions = cast("Store", turn.scope.context), turn.sessions
+        await inbox.drop_stale(store)
+        number = turn.begin.number or await next_turn(store, None)
+        created_at = await sessions.begin_turn(number, message, turn.begin.invocation)
         try:
-            text = await self._answer(sessions, context.key(), message)
-        except Exception as error:
+            await self._share(turn, created_at)
+            text = await self._answer(sessions, turn.identity, message)
+            turn.scope.branches.check_cancelled()
+            await self._save(turn)
+        except (Exception, TurnCancelled, BaseExceptionGroup) as error:
             final = terminal_error(error)
             if final is None:
                 raise
+            with suppress(TerminalError):
+                await self._save(turn)
+            inbox.drop(turn.scope)
             sessions.end_turn(revision=self._settings.revision, error=final.message)
             raise final from error
         sessions.end_turn(revision=self._settings.revision)
         return number, text
 
-    async def _answer(self, sessions: ObjectSessions, session: str, message: str) -> str:
+    async def _share(self, turn: _Turn, created_at: float) -> None:
+        """Reads the state that the session shares with others."""
+        context, user, begin = turn.scope.context, turn.identity.user, turn.begin
+        profile = None
+        if user:
+            opening = Opening(session=turn.identity.session, created_at=created_at, at=begin.at)
+            profile = await self._shared.open(context, user, opening)
+        app = begin.app or await self._shared.app_state(context, begin.at)
+        turn.sessions.share(Shared(None if profile is None else profile.state, app.state))
+
+    async def _save(self, turn: _Turn) -> None:
+        """Writes what the turn changed outside of its session."""
+        context, user = turn.scope.context, turn.identity.user
+        await turn.sessions.look_for_later_turns()
+        user_state, app_state = turn.sessions.changed()
+        if user_state or app_state:
+            await self._shared.save(context, user, user_state, app_state)
+        if turn.sessions.deleted and user:
+            await self._shared.forget(context, user, turn.identity.session)
+
+    async def _answer(self, sessions: ObjectSessions, identity: SessionId, message: str) -> str:
         runner = Runner(app=self._app, app_name=self.name, session_service=sessions)
         text, problem = "", ""
         async with aclosing(
             runner.run_async(
-                user_id=USER,
-                session_id=session,
+                user_id=identity.user_id,
+                session_id=identity.session,
                 new_message=types.UserContent(message),
                 run_config=self._run_config,
             )
@@ -198,20 +274,24 @@ def _final_text(event: Event) -> str:
     return text_of(event.content) if event.is_final_response() else ""
 
 
-def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
-    """Makes the virtual object that serves an agent, named after it.
+def agent_objects(served: Served, settings: Settings) -> list[restate.VirtualObject]:
+    """Makes the virtual object that serves an agent, named after it, and its companions.
 
-    Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``,
-    ``decisions``.
+    Its handlers: ``turn``, and shared with a running turn ``history``, ``get``, ``approvals``,
+    ``answer``, ``decisions``, ``cancel``, ``delete``.
     """
-    turns = AgentTurns(served, settings)
+    options: dict[str, Any] = {
+        "inactivity_timeout": timedelta(seconds=settings.inactivity_timeout),
+        "abort_timeout": timedelta(seconds=settings.abort_timeout),
+        "invocation_retry_policy": RETRIES,
+    }
+    shared = SharedState(served.name, options)
+    turns = AgentTurns(served, settings, shared)
     service = restate.VirtualObject(
         turns.name,
         description=root_of(served).description or None,
-        inactivity_timeout=timedelta(seconds=settings.inactivity_timeout),
-        abort_timeout=timedelta(seconds=settings.abort_timeout),
         journal_retention=timedelta(seconds=settings.journal_retention),
-        invocation_retry_policy=RETRIES,
+        **options,
     )
 
     @service.handler(input_serde=RequestSerde(TurnRequest))
@@ -222,8 +302,16 @@ def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
     @service.handler(kind="shared")
     async def history(ctx: restate.ObjectSharedContext) -> History:
         """Returns the session's messages, those of a running turn included."""
+        identity = session_of(ctx)
         messages = await read_history(cast("Store", ctx), sent_state())
-        return History(agent=turns.name, session=ctx.key(), messages=messages)
+        return History(
+            agent=turns.name, user=identity.user, session=identity.session, messages=messages
+        )
+
+    @service.handler(kind="shared", input_serde=RequestSerde(SessionQuery))
+    async def get(ctx: restate.ObjectSharedContext, request: SessionQuery) -> SessionView:
+        """Returns the session: its state, and all of its events or some."""
+        return await view(ctx, turns.name, session_of(ctx), _readable(request), shared)
 
     @service.handler(name="approvals", kind="shared")
     async def list_approvals(ctx: restate.ObjectSharedContext) -> PendingApprovals:
@@ -242,4 +330,5 @@ def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
         at = datetime.fromtimestamp(await ctx.time(), UTC)
         return await inbox.answer(inbox.as_resolver(ctx), given, at)
 
-    return service
+    add_removal(service, shared)
+    return [service, shared.users, shared.app]
