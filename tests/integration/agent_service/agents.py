@@ -306,6 +306,25 @@ async def tidy(what: str) -> str:
     return "done"
 
 
+async def tidy_slowly(what: str) -> str:
+    """Undoes what it began when it is cancelled, slowly at the first try.
+
+    Args:
+        what: Names the steps.
+    """
+
+    async def undo() -> None:
+        note(f"begin undo {what}")
+        await asyncio.sleep(3)
+        note(f"end undo {what}")
+
+    try:
+        await _long_step(f"{what} first")
+    finally:
+        await restate_object_context().run_typed("undo", undo)
+    return "done"
+
+
 async def persistent(what: str) -> str:
     """Tries again and again, whatever happens.
 
@@ -328,5 +347,7 @@ async def _long_step(name: str) -> None:
 
 
 stubborn = Agent(
-    name="StubbornAgent", model=MODEL, tools=[careless, reckless, tidy, persistent, measure]
+    name="StubbornAgent",
+    model=MODEL,
+    tools=[careless, reckless, tidy, tidy_slowly, persistent, measure],
 )

@@ -6,25 +6,34 @@ it is about (`inbox.py`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import restate
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from restate import TerminalError
 from restate.context import RestateDurableFuture
 from restate.serde import BytesSerde
 
 from agent_service.api import AnsweredApproval, Decision, PendingApproval
 from agent_service.durable import inbox
+from agent_service.durable.cancelling import is_cancellation
 from agent_service.durable.scope import TurnScope, current_turn, in_step
 from agent_service.durable.suspension import sleep_until
 
 __all__ = ["Decision", "approval"]
 
 UNREADABLE = "\n(The last answer could not be read; it needs approved: true or false.)"
+
+
+class _Asked(BaseModel):
+    """What the journal keeps of a question: its id, and when it was, in seconds since 1970."""
+
+    id: str
+    at: float
 
 
 @dataclass(frozen=True)
@@ -126,13 +135,14 @@ async def _ask(question: _Question, who: Sequence[str], *, escalated: bool) -> D
     note = ""
     while True:
         identity, waiting = turn.context.awakeable(serde=BytesSerde())
+        asked = await _asked(turn, identity)
         request = PendingApproval(
-            id=identity,
+            id=asked.id,
             title=question.title,
             details=f"{question.details}{note}",
             choices=list(question.choices),
             who=list(who),
-            requested_at=await _now(turn.context),
+            requested_at=datetime.fromtimestamp(asked.at, UTC),
             deadline=ends,
             escalated=escalated,
         )
@@ -151,6 +161,22 @@ async def _ask(question: _Question, who: Sequence[str], *, escalated: bool) -> D
         decision = decision.model_copy(update={"at": await _now(turn.context)})
     _record(turn, request, decision)
     return decision
+
+
+async def _asked(turn: TurnScope, identity: str) -> _Asked:
+    """Journals when it is asked under which id.
+
+    A turn that is restarted from a step gets other ids, which would not be those that its entries
+    were made with. The answer is among them, so the old one does no harm. (A turn must not be
+    restarted from between the two: nobody could answer it.)
+    """
+
+    async def note() -> _Asked:
+        return _Asked(id=identity, at=time.time())
+
+    asked = await turn.context.run_typed("ask", note)
+    turn.clock.advance(asked.at)
+    return asked
 
 
 async def _answer(
@@ -191,7 +217,7 @@ async def _decision(waiting: Awaitable[bytes | None], request: PendingApproval) 
     try:
         answer_bytes = await waiting
     except TerminalError as error:
-        if error.status_code == HTTPStatus.CONFLICT and error.message == "cancelled":
+        if is_cancellation(error):
             raise
         return Decision(approved=False, comment=error.message)
     try:

@@ -10,9 +10,7 @@ the one whose result comes first *in the journal*. All waits of a turn become on
 place of the SDK's ``create_poll_or_cancel_coroutine`` (restate-sdk 1.3), which every await of a
 durable future goes through. While it runs, it looks at the list of waits anew at each event.
 
-A cancellation is raised once at each wait, as a ``TerminalError``. Whoever handles it, in an
-``except`` or ``finally`` block, may wait again to tidy up. Where it was caught and things go on as
-if nothing had been, the next wait raises ``TurnCancelled``, which a broad ``except`` lets through.
+A cancellation reaches all that wait, one branch after the other (`cancelling.py`).
 
 A branch and those it was started by never run at the same time by ADK's own structure: one waits
 for the other. They count as one here, however they hand events to and fro.
@@ -21,7 +19,6 @@ for the other. They count as one here, however they hand events to and fro.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -37,7 +34,12 @@ from restate.vm import (
     UnresolvedFuture,
 )
 
-from agent_service.durable.failures import cancellation, causes, is_cancellation
+from agent_service.durable.cancelling import (
+    TurnCancelled,
+    cancellation,
+    see_who_waits,
+    tidying_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,10 +52,6 @@ SETTLING: Final = 50
 
 # Makes the SDK's poll look again; it is what it sends itself when a step has ended.
 WAKE: Final = {"type": "restate.run_completed", "data": None}
-
-
-class TurnCancelled(BaseException):
-    """Ends a turn whose code goes on though it was cancelled; no ``Exception``, on purpose."""
 
 
 # By identity: two branches are never the same.
@@ -102,6 +100,7 @@ _branch: ContextVar[Branch | None] = ContextVar("agent_service_branch", default=
 @asynccontextmanager
 async def branching(context: Any) -> AsyncIterator[Branches]:
     """Runs what is inside as the first branch of a turn; ``context`` is the SDK's."""
+    see_who_waits()
     branches = Branches(context)
     poll = context.create_poll_or_cancel_coroutine
     context.create_poll_or_cancel_coroutine = branches.wait
@@ -156,7 +155,7 @@ class Branches:
         if self._broken is not None:
             await self._slow_down()
             raise self._broken
-        if self._cancelled and not _tidying_up():
+        if self._cancelled and not tidying_up():
             await self._slow_down()
             raise TurnCancelled from cancellation()
         branch = _branch.get() or self.root
@@ -278,15 +277,3 @@ class Branches:
         if isinstance(unresolved, SingleUnresolvedFuture):
             return unresolved.handle in self._patient
         return all(self._is_patient(child) for child in unresolved.children)
-
-
-def _tidying_up() -> bool:
-    """Whether the code that waits does so while it handles the end of its work."""
-    error = sys.exception()
-    if error is None:
-        return False
-    return any(isinstance(cause, _ENDINGS) or is_cancellation(cause) for cause in causes(error))
-
-
-# What ends a task of ADK's when one beside it was cancelled, and what ends the turn.
-_ENDINGS: Final = (asyncio.CancelledError, TurnCancelled)

@@ -102,18 +102,6 @@ def terminal_error(error: BaseException) -> TerminalError | None:
     return None
 
 
-def cancellation() -> TerminalError:
-    """What the caller of a cancelled turn gets, in the words of Restate's SDK."""
-    return TerminalError("cancelled", HTTPStatus.CONFLICT)
-
-
-def is_cancellation(error: BaseException) -> bool:
-    """Whether it says that the turn was cancelled."""
-    if not isinstance(error, TerminalError):
-        return False
-    return error.status_code == HTTPStatus.CONFLICT and error.message == "cancelled"
-
-
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yields an error, and all that led to it."""
     pending: list[BaseException] = [error]

@@ -32,7 +32,8 @@ from agent_service.api import (
 )
 from agent_service.durable import inbox
 from agent_service.durable.agents import Served, durable_app, root_of
-from agent_service.durable.branches import TurnCancelled, branching
+from agent_service.durable.branches import branching
+from agent_service.durable.cancelling import TurnCancelled
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.identity import SessionId, session_of
