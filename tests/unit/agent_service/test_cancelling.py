@@ -24,7 +24,8 @@ async def _seen() -> bool:
         await asyncio.sleep(0)
         return tidying_up()
 
-    return await LazyFuture(wait)
+    found: bool = await LazyFuture(wait)
+    return found
 
 
 def _fail(error: BaseException, cause: BaseException | None = None) -> None:
