@@ -14,6 +14,7 @@ import restate
 
 from agent_operator.api.gates import Smoke
 from agent_operator.restate.client import Calls
+from agent_operator.restate.view import Service
 from agent_operator.smoke import keys, runner
 from hack.restate import RestateServer
 from tests.integration.operator.endpoint import keyed, plain, serving
@@ -92,6 +93,16 @@ async def test_a_turn_that_never_ends(restate_server: RestateServer) -> None:
     async with serving(keyed("Waits")) as uri:
         with pytest.raises(runner.SmokeFailedError, match=r"no answer within .*not this time"):
             await runner.run(smoke, place(restate_server, uri), 5)
+
+
+def test_an_agents_companions_need_not_be_told_from_it() -> None:
+    agent = Service("Weather", "dp_1", handlers={"turn": "Exclusive", "history": "Shared"})
+    companions = [replace(agent, name=name) for name in ("Weather.app", "Weather.users")]
+    assert runner.target(Smoke(message="Paris?"), [*companions, agent]).startswith("/Weather/")
+    named = Smoke(service="Weather.app", handler="history")
+    assert runner.target(named, [*companions, agent]).startswith("/Weather.app/")
+    with pytest.raises(runner.SmokeFailedError, match=r"has Other, Weather$"):
+        runner.target(Smoke(), [*companions, agent, replace(agent, name="Other")])
 
 
 async def test_it_calls_the_candidate_as_it_is_told(

@@ -28,3 +28,11 @@ CASES: list[tuple[list[Service], list[str]]] = [
 @pytest.mark.parametrize(("then", "expected"), CASES, ids=[str(e) for _, e in CASES])
 def test_breaking_changes(then: list[Service], expected: list[str]) -> None:
     assert breaking_changes([claims()], then) == expected
+
+
+def test_what_goes_with_a_missing_service_is_not_told_apart() -> None:
+    now = [claims(), Service("Claims.users", "dp_1"), Service("Claims.app", "dp_1")]
+    assert breaking_changes(now, []) == ["service Claims is missing"]
+    # But it is missed where the service itself stays: its sessions' state is there.
+    assert breaking_changes(now, [claims(), now[2]]) == ["service Claims.users is missing"]
+    assert breaking_changes([], now) == []

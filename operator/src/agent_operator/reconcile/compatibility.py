@@ -5,18 +5,20 @@ Restate itself refuses changed types of services only.
 
 from collections.abc import Iterable
 
-from agent_operator.restate.view import Service
+from agent_operator.restate.view import Service, leading
 
 
 def breaking_changes(now: Iterable[Service], then: Iterable[Service]) -> list[str]:
     """Services and handlers of ``now`` that ``then`` lacks, or has with another type, in words."""
+    now = list(now)
     offered = {service.name: service for service in then}
-    found: list[str] = []
+    missing = [service.name for service in now if service.name not in offered]
+    found = [f"service {name} is missing" for name in leading(missing)]
     for service in now:
         other = offered.get(service.name)
         if other is None:
-            found.append(f"service {service.name} is missing")
-        elif other.type != service.type:
+            continue
+        if other.type != service.type:
             found.append(f"service {service.name} is a {other.type}, and was a {service.type}")
         else:
             found += _handlers(service, other)

@@ -1,6 +1,6 @@
 """What was seen of one Restate server, as immutable values that ``plan`` may decide on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -159,3 +159,14 @@ class Unreachable:
     url: str
     error: str
     reason: str = "Unreachable"
+
+
+def leading(services: Iterable[str]) -> list[str]:
+    """The services that callers know an endpoint by: without ``X.users``, where there is ``X``."""
+    names = set(services)
+    parts = {name: name.split(".") for name in names}
+    return sorted(
+        name
+        for name, part in parts.items()
+        if not any(".".join(part[:end]) in names for end in range(1, len(part)))
+    )

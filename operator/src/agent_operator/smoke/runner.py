@@ -20,7 +20,7 @@ from agent_operator.restate.client import (
     RestateClient,
     RestateUnavailableError,
 )
-from agent_operator.restate.view import Service
+from agent_operator.restate.view import Service, leading
 from agent_operator.smoke.expect import problem
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,9 @@ def target(smoke: Smoke, services: Sequence[Service]) -> str:
     Raises:
         SmokeFailedError: the candidate serves no such thing, or several of which none is named.
     """
-    name = _one("service", smoke.service, sorted(s.name for s in services), "")
+    names = sorted(s.name for s in services)
+    # An agent comes with services that nobody has to name: one agent is one to choose from.
+    name = _one("service", smoke.service, names if smoke.service else leading(names), "")
     service = next(s for s in services if s.name == name)
     handler = _one("handler", smoke.handler, sorted(service.handlers), DEFAULT_HANDLER)
     key = "" if service.type == PLAIN else f"/{quote(smoke.key or DEFAULT_KEY, safe='')}"
