@@ -20,6 +20,7 @@ class Turns:
     """Talks to agents. ``ingress`` is the address of Restate's ingress."""
 
     def __init__(self, ingress: str) -> None:
+        self.ingress = ingress
         self._http = httpx.AsyncClient(base_url=ingress, timeout=TIMEOUT, trust_env=False)
 
     async def __aenter__(self) -> Self:

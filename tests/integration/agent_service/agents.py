@@ -338,6 +338,19 @@ async def persistent(what: str) -> str:
             note(f"{what} caught")
 
 
+async def hopeless(what: str) -> str:
+    """Tries again and again, and catches just everything.
+
+    Args:
+        what: Names the steps.
+    """
+    while True:
+        try:
+            await _long_step(f"{what} first")
+        except:  # noqa: E722
+            note(f"{what} caught")
+
+
 async def _long_step(name: str) -> None:
     async def step() -> None:
         note(f"begin {name}")
@@ -349,5 +362,5 @@ async def _long_step(name: str) -> None:
 stubborn = Agent(
     name="StubbornAgent",
     model=MODEL,
-    tools=[careless, reckless, tidy, tidy_slowly, persistent, measure],
+    tools=[careless, reckless, tidy, tidy_slowly, persistent, hopeless, measure],
 )

@@ -105,6 +105,20 @@ def test_a_cancel_holds_when_the_process_dies_while_the_turn_tidies_up(
     assert endpoint.traced().count(f"begin {session} first") == 1
 
 
+def test_a_tool_that_catches_everything_in_a_loop_holds_up_no_other_turn(
+    restate: Restate, session: str, endpoint: Endpoint, scripted_model: ScriptedModel
+) -> None:
+    _calls(scripted_model, Call(name="hopeless", args={"what": session}))
+    invocation = _begin(restate, endpoint, session)
+    _control(restate, invocation, "cancel").raise_for_status()
+    wait_until("it goes on and on", lambda: endpoint.traced().count(f"{session} caught") > 4)
+    assert restate.turn("StubbornAgent", f"{session}-2", "hello").status_code == 200
+    _control(restate, invocation, "kill").raise_for_status()
+    assert restate.turn("StubbornAgent", session, "hello").json()["turn"] == 2
+    # What is left of it in the process.
+    endpoint.kill()
+
+
 def test_a_killed_turn_leaves_a_session_that_goes_on(
     restate: Restate, session: str, endpoint: Endpoint, scripted_model: ScriptedModel
 ) -> None:

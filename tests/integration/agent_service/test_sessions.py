@@ -133,6 +133,19 @@ def test_shared_state_survives_a_kill_in_the_middle(
     assert _answer(restate, f"{user}:2", "keep user:name = x") == f"user:name was {user}"
 
 
+def test_a_failed_turn_keeps_what_it_changed(
+    restate: Restate, user: str, scripted_model: ScriptedModel
+) -> None:
+    call = Call(name="remember", args={"key": "user:name", "value": "Ann", "seconds": 0})
+    scripted_model.put_first(
+        Rule(name="call", when=When(text="fail", after_response=False), reply=Reply(calls=[call])),
+        Rule(name="refuse", when=When(after_response=True), reply=Reply(status=400, message="no")),
+    )
+    assert restate.turn(AGENT, f"{user}:1", "fail").status_code == 502
+    assert _get(restate, f"{user}:2").status_code == 404
+    assert _get(restate, f"{user}:1").json()["state"]["user:name"] == "Ann"
+
+
 def test_a_turn_that_changes_nothing_shared_calls_once_and_one_without_a_user_never(
     restate: Restate, user: str
 ) -> None:
