@@ -69,6 +69,13 @@ class Script:
             self._first = list(rules)
             self._used.clear()
 
+    def reset(self) -> None:
+        """Forgets the rules put first, and the calls."""
+        with self._lock:
+            self._first = []
+            self._used.clear()
+            self._calls.clear()
+
     def calls(self) -> list[ModelCall]:
         """Returns the calls so far, oldest first."""
         with self._lock:
@@ -229,6 +236,10 @@ class ScriptedModel:
     def put_first(self, *rules: Rule) -> None:
         """Puts rules before the script's own, in place of those put before."""
         self._script.put_first(rules)
+
+    def reset(self) -> None:
+        """Forgets the rules put first, and the calls."""
+        self._script.reset()
 
     def __enter__(self) -> Self:
         ready = threading.Event()
