@@ -6,7 +6,7 @@ a fixture is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from agent_service.settings import Settings
     from agent_service.testing import ScriptedModel
     from agent_service.testing.restate import RestateServer
-    from agent_service.testing.stage import Stage
+    from agent_service.testing.stage import ServeAgent, Stage
     from agent_service.testing.turns import ServedAgent
-
-    type ServeAgent = Callable[..., ServedAgent]
 
 # One that the environment names would take the calls in place of the scripted one.
 _OTHER_MODELS = ("GEMINI_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI")

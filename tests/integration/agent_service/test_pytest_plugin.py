@@ -15,11 +15,18 @@ from google.adk.tools.base_tool import BaseTool
 
 from agent_service import Settings, approval, durable_tool, restate_object_context
 from agent_service.agents import claims, weather
-from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
-from agent_service.testing.turns import NotDeterministic, ServedAgent, TurnFailed
+from agent_service.testing import (
+    Call,
+    NotDeterministic,
+    Reply,
+    Rule,
+    ScriptedModel,
+    ServeAgent,
+    TurnFailed,
+    When,
+)
 
 pytestmark = pytest.mark.integration
-type ServeAgent = Callable[..., ServedAgent]
 
 
 def calling(*tools: Callable[..., object] | BaseTool) -> Agent:

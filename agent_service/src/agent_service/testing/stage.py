@@ -10,7 +10,7 @@ import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import httpx
 
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from agent_service.durable.agents import Served
 
 CALL_SECONDS = 90.0
+
+
+class ServeAgent(Protocol):
+    """The fixture ``serve_agent``."""
+
+    def __call__(
+        self, agent: Served, *, replay: bool = True, settings: Settings | None = None
+    ) -> ServedAgent:
+        """Serves an agent until the test ends; see `Stage.serve`."""
 
 
 class Stage:
