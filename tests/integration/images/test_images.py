@@ -151,8 +151,8 @@ def test_it_adds_little_to_its_base(engine: Engine, built: dict[str, str], exten
     assert megabytes(extended) - megabytes(built["agent-service"]) < 5
 
 
-def test_it_serves(engine: Engine, extended: str) -> None:
-    """Refused before it serves, for want of a model: so it got as far as the agent's own."""
+def test_it_finds_the_agent_and_asks_for_its_model(engine: Engine, extended: str) -> None:
+    """Pods of it are in tests/e2e/test_agents_first_agent.py."""
     program = "python -m agent_service my_agent.agent:agent 2>&1 | tail -1"
     said = inside(engine, extended, "sh", "-c", program)
     assert "no model to talk to" in said

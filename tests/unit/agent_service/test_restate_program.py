@@ -84,13 +84,20 @@ def test_authors_get_the_version_that_we_test_with() -> None:
     assert pinned == {restate.NPM_PACKAGE: restate.NPM_VERSION}
 
 
-def test_the_plugin_costs_nothing_until_a_fixture_is_used() -> None:
-    """pytest loads it in every project that has the package."""
-    code = (
-        "import sys, agent_service.pytest_plugin\n"
-        "heavy = {'google.adk', 'google.genai', 'restate', 'hypercorn', 'httpx', 'pydantic'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        # pytest loads it in every project that has the package.
+        (
+            "agent_service.pytest_plugin",
+            {"google.adk", "restate", "hypercorn", "httpx", "pydantic"},
+        ),
+        # The scripted model's pod starts with it.
+        ("agent_service.testing.__main__", {"google.adk", "google.genai", "restate"}),
+    ],
+)
+def test_what_is_not_used_is_not_imported(module: str, heavy: set[str]) -> None:
+    code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )

@@ -13,6 +13,7 @@ import yaml
 from agent_operator.api.spec import AgentDeploymentSpec
 from agent_service.__main__ import main
 from agent_service.errors import ConfigurationError
+from agent_service.evaluation.cases import read
 from agent_service.scaffold.project import LONGEST_NAME, contents, project_of
 
 
@@ -61,6 +62,12 @@ def test_the_operator_takes_the_agent_deployment() -> None:
     found = AgentDeploymentSpec.model_validate(written["spec"])
     assert found.image == "registry.example/my-agent:7"
     assert found.args == ["my_agent.agent:agent"]
+
+
+def test_its_evaluation_set_can_be_run(tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    path.write_text(made("my-agent")["my_agent/my_agent.evalset.json"])
+    assert [case.eval_id for case in read(path)] == ["stock"]
 
 
 def test_it_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
