@@ -68,6 +68,10 @@ cluster-down: setup ## Take the cluster down and remove what it left
 images: cluster ## Build the images and load them into the cluster
 	@$(PY) -m hack.images all
 
+.PHONY: agent
+agent: setup ## Build an agent of yours and load it into the cluster: DIR=../my-agent
+	@$(PY) -m hack.agent $(if $(DIR),"$(DIR)",$(error say which: make agent DIR=../my-agent))
+
 .PHONY: manifests
 manifests: setup ## Generate the CRD and manifests/ anew
 	@$(PY) -m hack.manifests

@@ -1,4 +1,4 @@
-"""Fixtures of all integration tests: a real Restate server, and the scripted model."""
+"""Fixtures of all integration tests: real Restate servers; agent_service's plugin has the model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent_service.testing import ScriptedModel
 from hack.restate import RestateServer
 
 
@@ -17,14 +16,7 @@ def restate_server() -> Iterator[RestateServer]:
 
 
 @pytest.fixture(scope="session")
-def scripted_model_server() -> Iterator[ScriptedModel]:
-    with ScriptedModel() as server:
+def agent_restate() -> Iterator[RestateServer]:
+    """The plugin's, of the pinned version; apart, as it registers agents that others serve too."""
+    with RestateServer() as server:
         yield server
-
-
-@pytest.fixture
-def scripted_model(scripted_model_server: ScriptedModel) -> Iterator[ScriptedModel]:
-    """The scripted model with its built-in script; rules put first are gone after the test."""
-    scripted_model_server.put_first()
-    yield scripted_model_server
-    scripted_model_server.put_first()

@@ -1,4 +1,7 @@
-"""``python -m agent_service module:attribute [module:attribute ...]`` serves these agents."""
+"""Serves agents: ``python -m agent_service module:attribute [module:attribute ...]``.
+
+``python -m agent_service new my-agent`` makes a project for one.
+"""
 
 from __future__ import annotations
 
@@ -55,10 +58,15 @@ def _checked(reference: str, found: Any) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: serves the named agents on $PORT until SIGTERM."""
+    """Command line: serves the named agents on $PORT until SIGTERM, or makes a new project."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["new"]:
+        from agent_service.scaffold.command import main as new
+
+        return new(given[1:])
     parser = argparse.ArgumentParser(prog="python -m agent_service", description=__doc__)
     parser.add_argument("agents", nargs="+", metavar="module:attribute")
-    references = parser.parse_args(arguments).agents
+    references = parser.parse_args(given).agents
     set_up_logging()
     started = time.monotonic()
     try:

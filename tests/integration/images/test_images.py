@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from hack import images
+from agent_service.scaffold.project import create, project_of
+from hack import agent, images
 from hack.images.engines import Buildah, Engine, choose
 from hack.images.specs import SPECS
 
 pytestmark = pytest.mark.integration
+IMAGE = "localhost/my-agent-of-tests:0.1.0"
 MODULES = {"operator": "agent_operator.run", "agent-service": "agent_service"}
 MAX_MEGABYTES = {"operator": 350, "agent-service": 320, "restate": 420}
 
@@ -98,3 +101,58 @@ def test_a_second_build_does_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 def test_every_image_has_a_readable_alias(engine: Engine, built: dict[str, str]) -> None:
     for spec in SPECS.values():
         assert engine.has(f"localhost/durable-agents/{spec.repository}:{spec.alias}")
+
+
+@pytest.fixture(scope="module")
+def extended(built: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A new project's image, built from its four lines, with requirements of its own."""
+    folder = create(project_of("my-agent"), tmp_path_factory.mktemp("extended"))
+    # One that the base lacks, and one that it has.
+    (folder / "requirements.txt").write_text("humanize>=4\nhttpx\n")
+    agent.build(folder, IMAGE)
+    return IMAGE
+
+
+def test_a_dockerfile_of_four_lines_adds_an_agent_and_what_it_needs(
+    engine: Engine, extended: str
+) -> None:
+    # The agent isn't root's and its code can't be changed; nothing is there twice.
+    program = """
+import importlib.metadata, os, pathlib, humanize, httpx
+from my_agent.agent import agent
+import my_agent
+assert agent.name == "MyAgent"
+assert os.getuid() == 65532, os.getuid()
+assert humanize.__file__.startswith("/agent/"), humanize.__file__
+assert pathlib.Path(humanize.__cached__).exists()
+assert httpx.__file__.startswith("/app/"), httpx.__file__
+assert not os.access(my_agent.__file__, os.W_OK)
+again = [d.name for d in importlib.metadata.distributions(path=["/agent"])]
+assert again == ["humanize"], again
+print("good")
+"""
+    assert inside(engine, extended, "python", "-c", program).strip() == "good"
+
+
+def test_a_requirement_that_would_replace_what_the_image_has_is_refused(
+    built: dict[str, str], tmp_path: Path
+) -> None:
+    folder = create(project_of("my-agent"), tmp_path)
+    (folder / "requirements.txt").write_text("pydantic<2\n")
+    with pytest.raises(images.ImageError, match=r"pydantic<2"):
+        agent.build(folder, "localhost/refused:0.1.0")
+
+
+def test_it_adds_little_to_its_base(engine: Engine, built: dict[str, str], extended: str) -> None:
+    def megabytes(image: str) -> int:
+        counted = inside(engine, image, "sh", "-c", "du -xsm / 2>/dev/null || true")
+        return int(counted.split()[0])
+
+    assert megabytes(extended) - megabytes(built["agent-service"]) < 5
+
+
+def test_it_finds_the_agent_and_asks_for_its_model(engine: Engine, extended: str) -> None:
+    """Pods of it are in tests/e2e/test_agents_first_agent.py."""
+    program = "python -m agent_service my_agent.agent:agent 2>&1 | tail -1"
+    said = inside(engine, extended, "sh", "-c", program)
+    assert "no model to talk to" in said

@@ -18,8 +18,7 @@ from agent_service.serving import build_app, server_config, with_lifespan
 from agent_service.settings import Settings
 
 if TYPE_CHECKING:
-    from google.adk.agents.base_agent import BaseAgent
-    from google.adk.apps.app import App
+    from agent_service.durable.agents import Served
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +28,17 @@ PAUSE_SECONDS = 0.2
 
 @asynccontextmanager
 async def serving(
-    agent: BaseAgent | App, settings: Settings, admin: str, ingress: str
+    agent: Served, settings: Settings, admin: str, ingress: str, *, whole_calls: bool = False
 ) -> AsyncIterator[Restate]:
     """Serves an agent on loopback; the Restate knows it.
+
+    Args:
+        agent: the agent, workflow or app.
+        settings: how to serve it; the port is a free one, though.
+        admin: the Restate's address for administration.
+        ingress: its address for callers.
+        whole_calls: whether Restate sends an attempt all that its journal has, and nothing more
+            while it runs. So each step ends an attempt, and the next one replays all before it.
 
     Raises:
         ConfigurationError: the agent can't be served, or there is no Restate.
@@ -48,18 +55,22 @@ async def serving(
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
         async with httpx.AsyncClient(timeout=None, trust_env=False) as http:  # noqa: S113
-            await _register(http, admin, f"http://127.0.0.1:{port}")
+            await _register(http, admin, f"http://127.0.0.1:{port}", whole_calls)
             yield Restate(http, admin, ingress)
     finally:
         stop.set()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _register(http: httpx.AsyncClient, admin: str, uri: str) -> None:
+async def _register(
+    http: httpx.AsyncClient, admin: str, uri: str, whole_calls: bool = False
+) -> None:
+    # Over HTTP/1.1 there are no streams in both directions, so Restate and the SDK do without.
+    body = {"uri": uri, "force": True, "use_http_11": whole_calls}
     until, why = time.monotonic() + START_SECONDS, ""
     while time.monotonic() < until:
         try:
-            answer = await http.post(f"{admin}/deployments", json={"uri": uri, "force": True})
+            answer = await http.post(f"{admin}/deployments", json=body)
         except httpx.HTTPError as error:
             why = repr(error)
         else:

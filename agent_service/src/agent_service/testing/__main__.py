@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from agent_service.testing.rules import Rule
 from agent_service.testing.scripts import default_script
-from agent_service.testing.server import Script, listen, serve_script
+from agent_service.testing.server import Script, listen, read_rules, serve_script
 
 
 async def _serve(script: Script, host: str, port: int) -> None:
@@ -45,7 +45,7 @@ def _read(path: Path | None) -> list[Rule]:
     if path is None:
         return []
     try:
-        return TypeAdapter(list[Rule]).validate_json(path.read_bytes())
+        return read_rules(path)
     except (OSError, ValidationError) as error:
         raise SystemExit(f"agent_service.testing: {path}: {error}") from None
 

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +32,16 @@ from agent_service.testing.scripts import FALLBACK, default_script
 _RULES = TypeAdapter(list[Rule])
 _STATUS_WORDS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}
 _STATUS_WORDS |= {404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+
+
+def read_rules(path: Path) -> list[Rule]:
+    """Reads a JSON list of rules.
+
+    Raises:
+        OSError: it can't be read.
+        pydantic.ValidationError: it is none.
+    """
+    return _RULES.validate_json(path.read_bytes())
 
 
 class ModelCall(BaseModel):
@@ -68,6 +79,13 @@ class Script:
         with self._lock:
             self._first = list(rules)
             self._used.clear()
+
+    def reset(self) -> None:
+        """Forgets the rules put first, and the calls."""
+        with self._lock:
+            self._first = []
+            self._used.clear()
+            self._calls.clear()
 
     def calls(self) -> list[ModelCall]:
         """Returns the calls so far, oldest first."""
@@ -229,6 +247,19 @@ class ScriptedModel:
     def put_first(self, *rules: Rule) -> None:
         """Puts rules before the script's own, in place of those put before."""
         self._script.put_first(rules)
+
+    def put_file(self, path: Path) -> None:
+        """Puts a file's rules before the script's own, in place of those put before.
+
+        Raises:
+            OSError: it can't be read.
+            pydantic.ValidationError: it is no JSON list of rules.
+        """
+        self._script.put_first(read_rules(path))
+
+    def reset(self) -> None:
+        """Forgets the rules put first, and the calls."""
+        self._script.reset()
 
     def __enter__(self) -> Self:
         ready = threading.Event()

@@ -1,0 +1,1 @@
+"""Makes projects: ``python -m agent_service new my-agent``."""
