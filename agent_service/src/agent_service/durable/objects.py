@@ -33,9 +33,10 @@ from agent_service.durable.agents import Served, durable_app, root_of
 from agent_service.durable.branches import branching
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
-from agent_service.durable.scope import Clock, TurnScope, turn_scope
+from agent_service.durable.scope import Clock, TurnScope, current_turn, turn_scope
 from agent_service.durable.sessions import ObjectSessions, Store, read_history, text_of
 from agent_service.settings import Settings
+from agent_service.telemetry.attempts import watched_turns
 
 USER = "user"
 
@@ -163,6 +164,7 @@ class AgentTurns:
     ) -> tuple[int, str]:
         await inbox.drop_stale(cast("Store", context))
         number = await sessions.begin_turn(app_name=self.name, user_id=USER, message=message)
+        current_turn().number = number
         try:
             text = await self._answer(sessions, context.key(), message)
         except Exception as error:
@@ -214,7 +216,10 @@ def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
         invocation_retry_policy=RETRIES,
     )
 
-    @service.handler(input_serde=RequestSerde(TurnRequest))
+    @service.handler(
+        input_serde=RequestSerde(TurnRequest),
+        invocation_context_managers=[watched_turns(turns.name, settings.revision)],
+    )
     async def turn(ctx: restate.ObjectContext, request: TurnRequest) -> TurnAnswer:
         """Gives the agent a message and returns its answer."""
         return await turns.run(ctx, _readable(request))
