@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent_service.errors import ConfigurationError
-from agent_service.logs import set_up_logging
+from agent_service.logs import set_up_logging, show_lines_of
 from agent_service.settings import Settings
 
 
@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     try:
         settings = Settings.from_env()
+        for reference in references:
+            show_lines_of(reference.partition(":")[0].partition(".")[0])
         agents = [load_agent(reference) for reference in references]
         logging.getLogger("agent_service").info(
             "loaded", extra={"fields": {"importSeconds": round(time.monotonic() - started, 3)}}

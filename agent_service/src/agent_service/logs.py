@@ -37,6 +37,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line.update(getattr(record, "about", {}))
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -44,10 +45,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging() -> None:
-    """Sends log lines to stderr; LOG_LEVEL (default INFO) sets our own level."""
+    """Sends log lines to stderr; LOG_LEVEL (default INFO) sets our own level and that of agents."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    show_lines_of("agent_service")
+
+
+def show_lines_of(package: str) -> None:
+    """Lets a package's log lines pass from LOG_LEVEL on; others' only from WARNING on."""
     level = os.environ.get(_LEVEL_VARIABLE, "").strip().upper() or "INFO"
     known = logging.getLevelNamesMapping()
-    logging.getLogger("agent_service").setLevel(known.get(level, logging.INFO))
+    logging.getLogger(package).setLevel(known.get(level, logging.INFO))

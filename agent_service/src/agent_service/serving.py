@@ -91,10 +91,11 @@ def with_lifespan(app: Any) -> Any:
     return wrapped
 
 
-async def _serve(app: Any, settings: Settings, started: float) -> None:
+async def _serve(app: Any, agents: Sequence[str], settings: Settings, started: float) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from restate.server import install_shutdown_hook
 
+    from agent_service.telemetry.watching import watch
     from agent_service.warmup import warm_up
 
     stop = asyncio.Event()
@@ -117,10 +118,13 @@ async def _serve(app: Any, settings: Settings, started: float) -> None:
         "requestsChecked": bool(settings.identity_keys),
         "startSeconds": round(time.monotonic() - started, 3),
     }
+    # After the turn that warms up, which is nobody's to see.
+    stop_watching = watch(agents, settings)
     logger.info("serving", extra={"fields": fields})
     await hypercorn_serve(
         with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
     )
+    await asyncio.to_thread(stop_watching)
     logger.info("stopped")
 
 
@@ -141,4 +145,5 @@ def serve(*agents: Served, settings: Settings | None = None) -> None:
     chosen = settings or Settings.from_env()
     # Prompts and answers belong to the user, not to whoever collects traces.
     os.environ.setdefault("ADK_CAPTURE_MESSAGE_CONTENT_IN_SPANS", "false")
-    asyncio.run(_serve(build_app(agents, chosen), chosen, started))
+    names = [agent.name for agent in agents]
+    asyncio.run(_serve(build_app(agents, chosen), names, chosen, started))

@@ -37,6 +37,8 @@ class Settings:
             (AGENT_GRACEFUL_TIMEOUT).
         journal_retention: seconds for which Restate shows the steps of finished turns
             (AGENT_JOURNAL_RETENTION).
+        metrics_port: TCP port that serves Prometheus metrics, on all interfaces; 0: none
+            (AGENT_METRICS_PORT).
         gate_key_file: a file with one more public key, that counts as long as it is there and only
             if others are given (AGENT_GATE_KEY_FILE): the operator's gates try a candidate so.
     """
@@ -50,6 +52,7 @@ class Settings:
     max_model_calls: int = 500
     graceful_timeout: float = 25.0
     journal_retention: float = 86_400.0
+    metrics_port: int = 9464
     gate_key_file: str = GATE_KEY_FILE
 
     def __post_init__(self) -> None:
@@ -77,6 +80,7 @@ class Settings:
             model_timeout=_number(source, "AGENT_MODEL_TIMEOUT", cls.model_timeout),
             max_model_calls=int(_number(source, "AGENT_MAX_MODEL_CALLS", cls.max_model_calls)),
             graceful_timeout=_number(source, "AGENT_GRACEFUL_TIMEOUT", cls.graceful_timeout),
+            metrics_port=int(_number(source, "AGENT_METRICS_PORT", cls.metrics_port, high=65_535)),
             gate_key_file=source.get("AGENT_GATE_KEY_FILE", cls.gate_key_file),
             journal_retention=_number(source, "AGENT_JOURNAL_RETENTION", cls.journal_retention),
         )

@@ -105,6 +105,7 @@ class Endpoint:
         self._env = kept | {
             "PORT": str(self.port),
             "GOOGLE_GEMINI_BASE_URL": model_url,
+            "AGENT_METRICS_PORT": "0",
             "TEST_TRACE": str(self.trace),
             **env,
         }
@@ -115,8 +116,9 @@ class Endpoint:
         """Where Restate finds it."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> Self:
-        """Starts the process and waits until it answers."""
+    def start(self, env: Mapping[str, str] | None = None) -> Self:
+        """Starts the process and waits until it answers; ``env`` is changed from now on."""
+        self._env.update(env or {})
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "agent_service", *self._agents],

@@ -147,7 +147,11 @@ def test_an_apps_plugins_are_kept() -> None:
     app = App(name="my_app", root_agent=Agent(name="Root", model="gemini-2.5-flash"))
     app.plugins = [plugin]
     names = [p.name for p in durable_app(app).plugins]
-    assert names == ["agent_service_ordered_branches", "mine"]
+    assert names == [
+        "agent_service_ordered_branches",
+        "agent_service_counted_tools",
+        "mine",
+    ]
     assert [p.name for p in app.plugins] == ["mine"]
 
 

@@ -29,7 +29,7 @@ class FakeContext:
 
     def __init__(self, journal: list[int | BaseException]) -> None:
         self.vm = self
-        self.receive = self
+        self.receive: Any = self
         self.journal = journal
         self.done: set[int] = set()
         self.closed = False
@@ -40,6 +40,9 @@ class FakeContext:
 
     def notify_input_closed(self) -> None:
         self.closed = True
+
+    async def __call__(self) -> None:
+        """What comes in: nothing does."""
 
     async def enqueue_restate_event(self, event: object) -> None:
         assert event == WAKE
@@ -53,6 +56,8 @@ class FakeContext:
             while self.journal and not over(unresolved_future, self.done):
                 item = self.journal.pop(0)
                 if isinstance(item, BaseException):
+                    # An attempt ends while it waits for what comes in.
+                    await self.receive()
                     raise item
                 self.done.add(item)
                 # Results take their time to come: whoever could run meanwhile would.

@@ -16,6 +16,7 @@ from agent_service.durable.confirmation import ask_for_confirmations
 from agent_service.durable.models import journal_models
 from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
+from agent_service.telemetry.tools import CountedTools
 
 type Served = BaseAgent | Workflow | App
 """What can be served: an agent of any kind, a workflow, or an app that has one as its root."""
@@ -41,9 +42,11 @@ def durable_app(served: Served) -> App:
     if isinstance(served, App):
         # The SDK's own plugin would journal each model call a second time, around ours.
         plugins = [plugin for plugin in served.plugins if not isinstance(plugin, RestatePlugin)]
-        return served.model_copy(update={"plugins": [OrderedBranches(), *plugins]})
+        return served.model_copy(update={"plugins": [OrderedBranches(), CountedTools(), *plugins]})
     # No validation: an app's name must be a Python identifier, an agent's already is one.
-    return App.model_construct(name=served.name, root_agent=root, plugins=[OrderedBranches()])
+    return App.model_construct(
+        name=served.name, root_agent=root, plugins=[OrderedBranches(), CountedTools()]
+    )
 
 
 def models_of(served: Served) -> Iterator[BaseLlm]:

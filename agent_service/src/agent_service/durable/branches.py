@@ -40,9 +40,10 @@ from agent_service.durable.cancelling import (
     see_who_waits,
     tidying_up,
 )
+from agent_service.telemetry.attempts import steps_run_here
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 # After a branch has caught even that so often, it is slowed down: it may do so in a loop.
 MOST_CATCHES: Final = 3
@@ -94,6 +95,21 @@ class _Wait:
         return True
 
 
+class _Received:
+    """What comes in on an attempt, in place of the SDK's channel."""
+
+    def __init__(self, plain: Any, sleep: Callable[[], bool]) -> None:
+        self._plain = plain
+        self._sleep = sleep
+
+    async def __call__(self) -> Any:
+        """Returns the next event, or one that makes the SDK see that the turn is to sleep."""
+        return WAKE if self._sleep() else await self._plain()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+
 _branch: ContextVar[Branch | None] = ContextVar("agent_service_branch", default=None)
 
 
@@ -102,15 +118,16 @@ async def branching(context: Any) -> AsyncIterator[Branches]:
     """Runs what is inside as the first branch of a turn; ``context`` is the SDK's."""
     see_who_waits()
     branches = Branches(context)
-    poll = context.create_poll_or_cancel_coroutine
+    poll, receive = context.create_poll_or_cancel_coroutine, context.receive
     context.create_poll_or_cancel_coroutine = branches.wait
+    context.receive = _Received(receive, branches.sleep)
     token = _branch.set(branches.root)
     driver = asyncio.create_task(branches.drive(poll), name="branches")
     try:
         yield branches
     finally:
         _branch.reset(token)
-        context.create_poll_or_cancel_coroutine = poll
+        context.create_poll_or_cancel_coroutine, context.receive = poll, receive
         driver.cancel()
         await asyncio.wait([driver])
 
@@ -128,6 +145,7 @@ class Branches:
         self._polled: list[UnresolvedFuture] | None = None
         self._patient: set[int] = set()
         self._changed = asyncio.Event()
+        self._asleep = False
         self._broken: BaseException | None = None
         self._cancelled = False
         self._caught = 0
@@ -193,6 +211,19 @@ class Branches:
         """
         self._patient.add(handle)
 
+    def sleep(self) -> bool:
+        """Suspends the turn if there is nothing but patience; to be asked before a real wait.
+
+        Not earlier: what is waited for may be in the journal, and once the input is closed, an
+        attempt gets no further than its next step.
+        """
+        if self._asleep or not self._polled:
+            return False
+        self._asleep = all(self._is_patient(one) for one in self._polled)
+        if self._asleep:
+            self._vm.notify_input_closed()
+        return self._asleep
+
     def _give_way(self, branch: Branch) -> None:
         if self._running is not None and branch.related(self._running):
             self._running = None
@@ -219,6 +250,7 @@ class Branches:
 
     async def drive(self, poll: Any) -> None:
         """Lets one branch after the other go on, until cancelled or the attempt is over."""
+        steps_run_here()
         while self._broken is None:
             if self._running is not None or not (self._ready or self._waits):
                 self._changed.clear()
@@ -230,8 +262,6 @@ class Branches:
 
     async def _poll(self, poll: Any) -> None:
         self._polled = [wait.until for wait in self._waits if wait.until is not None]
-        if all(self._is_patient(one) for one in self._polled):
-            self._vm.notify_input_closed()
         try:
             await poll(FirstCompletedUnresolvedFuture(self._polled))
         except TerminalError as error:

@@ -20,6 +20,8 @@ from agent_service.api import (
 )
 from agent_service.durable.scope import TurnScope
 from agent_service.durable.sessions import ModelSerde, Reader, Store
+from agent_service.telemetry.attempts import current_attempt
+from agent_service.telemetry.metrics import count_answered, count_asked
 
 # One entry for all: it is read at each turn's begin, which must not list the session's keys.
 PENDING_KEY = "approvals"
@@ -39,6 +41,7 @@ class Resolver(Reader, Protocol):
 def put(turn: TurnScope, request: PendingApproval) -> None:
     """Shows people that a turn waits for an approval."""
     turn.pending[request.id] = request
+    count_asked(current_attempt())
     _write(turn)
 
 
@@ -58,6 +61,7 @@ def _write(turn: TurnScope) -> None:
 
 def record(context: restate.ObjectContext, answered: AnsweredApproval) -> None:
     """Keeps for good what was asked and decided."""
+    count_answered(current_attempt(), answered.decision)
     context.set(ANSWERED_PREFIX + answered.request.id, answered, serde=_ANSWERED)
 
 

@@ -28,6 +28,8 @@ from agent_service.durable.scope import (
     enter_step,
     in_turn,
 )
+from agent_service.telemetry.attempts import current_attempt
+from agent_service.telemetry.metrics import counted_model
 
 _TWIN = "_agent_service_journaled"
 
@@ -70,7 +72,11 @@ class _Journaled:
         turn = current_turn()
         await turn.branches.enter()
         model = llm_request.model or cast("BaseLlm", self).model
-        plain = super().generate_content_async  # type: ignore[misc]
+        plain = counted_model(
+            current_attempt(),
+            model,
+            super().generate_content_async,  # type: ignore[misc]
+        )
 
         async def call() -> ModelStep:
             enter_step()

@@ -39,7 +39,7 @@ from agent_service.durable.failures import terminal_error
 from agent_service.durable.identity import SessionId, session_of
 from agent_service.durable.peers import Peers
 from agent_service.durable.removal import add_removal
-from agent_service.durable.scope import Clock, TurnScope, turn_scope
+from agent_service.durable.scope import Clock, TurnScope, current_turn, turn_scope
 from agent_service.durable.sessions import (
     ModelSerde,
     ObjectSessions,
@@ -53,6 +53,7 @@ from agent_service.durable.sessions import (
 from agent_service.durable.shared_state import Opening, Profile, SharedState
 from agent_service.durable.views import view
 from agent_service.settings import Settings
+from agent_service.telemetry.attempts import watched_turns
 
 # Waiting is cheap and losing a turn is not: go on trying for hours, a pod may be on its way.
 # What is paused in the end can be resumed; nothing is ever killed.
@@ -214,6 +215,7 @@ class AgentTurns:
         await inbox.drop_stale(store)
         number = turn.begin.number or await next_turn(store, None)
         created_at = await sessions.begin_turn(number, message, turn.begin.invocation)
+        current_turn().number = number
         try:
             await self._share(turn, created_at)
             text = await self._answer(sessions, turn.identity, message)
@@ -295,7 +297,10 @@ def agent_objects(served: Served, settings: Settings) -> list[restate.VirtualObj
         **options,
     )
 
-    @service.handler(input_serde=RequestSerde(TurnRequest))
+    @service.handler(
+        input_serde=RequestSerde(TurnRequest),
+        invocation_context_managers=[watched_turns(turns.name, settings.revision)],
+    )
     async def turn(ctx: restate.ObjectContext, request: TurnRequest) -> TurnAnswer:
         """Gives the agent a message and returns its answer."""
         return await turns.run(ctx, _readable(request))

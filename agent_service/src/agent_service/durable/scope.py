@@ -19,6 +19,7 @@ from google.adk.platform import uuid as platform_uuid
 
 from agent_service.api import PendingApproval, Usage
 from agent_service.durable.branches import Branches
+from agent_service.telemetry.attempts import current_attempt
 
 # Distinct times keep the order of events where only their times are compared.
 _TICK = 1e-5
@@ -28,11 +29,16 @@ class Clock:
     """The time as the journal knows it, in seconds since 1970; it moves at journaled steps."""
 
     def __init__(self, start: float) -> None:
+        self.start = start
         self._now = start
 
     def now(self) -> float:
         """Returns a time later than that of any call before."""
         self._now += _TICK
+        return self._now
+
+    def last(self) -> float:
+        """Returns the time last given, or taken over since."""
         return self._now
 
     def advance(self, to: float) -> None:
@@ -51,6 +57,7 @@ class TurnScope:
         branches: what runs side by side in it.
         usage: tokens so far.
         pending: the approvals that it waits for, by id, oldest first.
+        number: the turn's in its session, from 1; 0 until it is known.
     """
 
     context: restate.ObjectContext
@@ -59,6 +66,7 @@ class TurnScope:
     branches: Branches
     usage: Usage = field(default_factory=Usage)
     pending: dict[str, PendingApproval] = field(default_factory=dict)
+    number: int = 0
 
 
 _step: ContextVar[bool] = ContextVar("agent_service_step", default=False)
@@ -90,6 +98,8 @@ def turn_scope(scope: TurnScope) -> Iterator[TurnScope]:
     # Seeded once, so that ids taken here don't shift those that tools take from the context.
     ids = Random(scope.context.random().getrandbits(64))  # noqa: S311
     token = _current.set(scope)
+    if (attempt := current_attempt()) is not None:
+        attempt.scope = scope
     platform_uuid.set_id_provider(lambda: str(UUID(int=ids.getrandbits(128), version=4)))
     platform_time.set_time_provider(scope.clock.now)
     try:

@@ -1,0 +1,1 @@
+"""What others may see of turns: log lines, metrics and traces, each thing once (decision 41)."""
