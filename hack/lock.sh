@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 uv=$(command -v .venv/bin/uv uv | head -n 1)
 "$uv" pip compile --quiet --universal --python-version 3.12 --generate-hashes \
   --no-emit-index-url --no-annotate --no-header ${UPGRADE:+--upgrade} \
-  --group pyproject.toml:dev --output-file requirements.lock \
+  --group pyproject.toml:dev --all-extras --output-file requirements.lock \
   operator/pyproject.toml agent_service/pyproject.toml
