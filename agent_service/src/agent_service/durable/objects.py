@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -123,9 +123,16 @@ class AgentTurns:
     Args:
         served: the user's agent or app; it is copied.
         settings: how to serve it.
+        model_slot: what each model call holds while it is under way; a semaphore limits them.
     """
 
-    def __init__(self, served: Served, settings: Settings) -> None:
+    def __init__(
+        self,
+        served: Served,
+        settings: Settings,
+        model_slot: AbstractAsyncContextManager[None] | None = None,
+    ) -> None:
+        self._model_slot = model_slot or nullcontext()
         self._app = durable_app(served)
         self._settings = settings
         self._run_config = RunConfig(max_llm_calls=settings.max_model_calls)
@@ -144,6 +151,7 @@ class AgentTurns:
         clock = Clock(begin.at)
         async with branching(context) as branches:
             scope = TurnScope(context, clock, self._settings.model_timeout, branches)
+            scope.model_slot = self._model_slot
             with turn_scope(scope):
                 sessions = ObjectSessions(
                     cast("Store", context), context.key(), clock, _sent_session(begin)
@@ -198,13 +206,17 @@ def _final_text(event: Event) -> str:
     return text_of(event.content) if event.is_final_response() else ""
 
 
-def agent_object(served: Served, settings: Settings) -> restate.VirtualObject:
+def agent_object(
+    served: Served,
+    settings: Settings,
+    model_slot: AbstractAsyncContextManager[None] | None = None,
+) -> restate.VirtualObject:
     """Makes the virtual object that serves an agent, named after it.
 
     Its handlers: ``turn``, and shared with a running turn ``history``, ``approvals``, ``answer``,
     ``decisions``.
     """
-    turns = AgentTurns(served, settings)
+    turns = AgentTurns(served, settings, model_slot)
     service = restate.VirtualObject(
         turns.name,
         description=root_of(served).description or None,

@@ -7,10 +7,11 @@ replay makes the very same events.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import restate
@@ -51,6 +52,8 @@ class TurnScope:
         branches: what runs side by side in it.
         usage: tokens so far.
         pending: the approvals that it waits for, by id, oldest first.
+        model_slot: what a model call holds while it is under way.
+        listed: what MCP servers have listed in this turn, by toolset and question.
     """
 
     context: restate.ObjectContext
@@ -59,6 +62,8 @@ class TurnScope:
     branches: Branches
     usage: Usage = field(default_factory=Usage)
     pending: dict[str, PendingApproval] = field(default_factory=dict)
+    model_slot: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
+    listed: dict[tuple[int, str], Any] = field(default_factory=dict)
 
 
 _step: ContextVar[bool] = ContextVar("agent_service_step", default=False)
