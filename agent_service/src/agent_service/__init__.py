@@ -15,17 +15,27 @@ if TYPE_CHECKING:
     from restate.ext.adk import restate_object_context
 
     from agent_service.durable.approvals import Decision, approval
+    from agent_service.durable.mcp import mcp_retries
     from agent_service.durable.tools import durable_tool
     from agent_service.serving import serve
     from agent_service.settings import Settings
 
-__all__ = ["Decision", "Settings", "approval", "durable_tool", "restate_object_context", "serve"]
+__all__ = [
+    "Decision",
+    "Settings",
+    "approval",
+    "durable_tool",
+    "mcp_retries",
+    "restate_object_context",
+    "serve",
+]
 
 _HOMES = {
     "Decision": "agent_service.durable.approvals",
     "Settings": "agent_service.settings",
     "approval": "agent_service.durable.approvals",
     "durable_tool": "agent_service.durable.tools",
+    "mcp_retries": "agent_service.durable.mcp",
     "restate_object_context": "restate.ext.adk",
     "serve": "agent_service.serving",
 }

@@ -57,7 +57,10 @@ def build_app(agents: Sequence[Served], settings: Settings) -> Any:
     for agent in agents:
         models = sorted({_check_model(model) for model in models_of(agent)})
         logger.info("agent", extra={"fields": {"agent": agent.name, "models": models}})
-    services = [one for agent in agents for one in agent_objects(agent, settings)]
+    # One for all agents of the process; it lets those that wait go on in the order they came.
+    most = settings.model_concurrency
+    slot = asyncio.Semaphore(most) if most else None
+    services = [one for agent in agents for one in agent_objects(agent, settings, slot)]
     return with_sent_state(trusting(services, settings))
 
 

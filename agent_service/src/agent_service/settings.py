@@ -33,6 +33,9 @@ class Settings:
         model_timeout: seconds after which a model call is given up and tried again
             (AGENT_MODEL_TIMEOUT).
         max_model_calls: model calls a turn may make before it fails (AGENT_MAX_MODEL_CALLS).
+        model_concurrency: model calls that may be under way in this process at a time, of all
+            agents together; 0 sets no limit (AGENT_MODEL_CONCURRENCY). The others wait their turn,
+            which doesn't count against ``model_timeout``.
         graceful_timeout: seconds that running turns get to end after SIGTERM
             (AGENT_GRACEFUL_TIMEOUT).
         journal_retention: seconds for which Restate shows the steps of finished turns
@@ -50,6 +53,7 @@ class Settings:
     abort_timeout: float = 900.0
     model_timeout: float = 300.0
     max_model_calls: int = 500
+    model_concurrency: int = 0
     graceful_timeout: float = 25.0
     journal_retention: float = 86_400.0
     metrics_port: int = 9464
@@ -79,6 +83,9 @@ class Settings:
             abort_timeout=_number(source, "AGENT_ABORT_TIMEOUT", cls.abort_timeout),
             model_timeout=_number(source, "AGENT_MODEL_TIMEOUT", cls.model_timeout),
             max_model_calls=int(_number(source, "AGENT_MAX_MODEL_CALLS", cls.max_model_calls)),
+            model_concurrency=int(
+                _number(source, "AGENT_MODEL_CONCURRENCY", cls.model_concurrency)
+            ),
             graceful_timeout=_number(source, "AGENT_GRACEFUL_TIMEOUT", cls.graceful_timeout),
             metrics_port=int(_number(source, "AGENT_METRICS_PORT", cls.metrics_port, high=65_535)),
             gate_key_file=source.get("AGENT_GATE_KEY_FILE", cls.gate_key_file),

@@ -81,3 +81,12 @@ def test_terminal_errors_are_found_inside_others() -> None:
     assert limit is not None
     assert limit.status_code == 422
     assert terminal_error(_wrapped(KeyError("x"))) is None
+
+
+def test_the_delay_in_litellms_headers_is_kept() -> None:
+    class LiteError(Exception):
+        status_code = 429
+        response = httpx.Response(429)  # of LiteLLM's own making, without the provider's headers
+        litellm_response_headers = httpx.Headers({"retry-after": "3"})
+
+    assert retry_delay(LiteError("busy")) == timedelta(seconds=3)

@@ -24,11 +24,13 @@ def test_everything_comes_from_the_environment() -> None:
             "RESTATE_IDENTITY_KEYS": " publickeyv1_a , publickeyv1_b,",
             "AGENT_MODEL_TIMEOUT": "1.5",
             "AGENT_MAX_MODEL_CALLS": "3",
+            "AGENT_MODEL_CONCURRENCY": "2",
         }
     )
     assert settings.port == 1234
     assert settings.identity_keys == ("publickeyv1_a", "publickeyv1_b")
     assert (settings.model_timeout, settings.max_model_calls) == (1.5, 3)
+    assert settings.model_concurrency == 2
 
 
 @pytest.mark.parametrize(

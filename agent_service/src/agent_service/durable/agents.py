@@ -13,6 +13,7 @@ from google.adk.workflow import BaseNode, Workflow
 from restate.ext.adk import RestatePlugin
 
 from agent_service.durable.confirmation import ask_for_confirmations
+from agent_service.durable.mcp import journal_mcp
 from agent_service.durable.models import journal_models
 from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
@@ -37,6 +38,7 @@ def root_of(served: Served) -> BaseNode:
 def durable_app(served: Served) -> App:
     """Returns an ADK app that runs ``served`` durably; plugins of an ``App`` are kept."""
     journal_models()
+    journal_mcp()
     ask_for_confirmations()
     root = root_of(served)
     if isinstance(served, App):

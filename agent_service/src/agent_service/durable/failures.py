@@ -38,13 +38,21 @@ def provider_status(error: BaseException) -> int | None:
     return None
 
 
+def final_status(error: BaseException) -> bool:
+    """Whether an error holds a status that another try would meet again."""
+    status = provider_status(error)
+    return status is not None and status < 500 and status not in _RETRYABLE_CLIENT_ERRORS
+
+
 def retry_delay(error: BaseException) -> timedelta | None:
     """Returns how long the provider asks to wait, or None if it doesn't say.
 
     It may be a Retry-After header in seconds, or Google's RetryInfo in the error's details.
     """
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    texts = [str(headers.get("retry-after", ""))]
+    # LiteLLM puts a response of its own making into the error, and the real headers beside it.
+    of_response = getattr(getattr(error, "response", None), "headers", None)
+    holders = (of_response, getattr(error, "litellm_response_headers", None))
+    texts = [str(headers.get("retry-after", "")) for headers in holders if headers]
     texts.extend(_google_retry_delays(getattr(error, "details", None)))
     for text in texts:
         match = _SECONDS.fullmatch(text.strip())
@@ -75,12 +83,11 @@ def model_failure(error: Exception, model: str) -> Exception:
         return error
     if isinstance(error, asyncio.TimeoutError):
         return RetryableError(f"model {model} did not answer in time", status_code=504)
-    status = provider_status(error)
     text = redact(str(error) or repr(error))[:_LONGEST_MESSAGE]
-    if status is None or status >= 500 or status in _RETRYABLE_CLIENT_ERRORS:
+    if not final_status(error):
         return RetryableError(
             f"model {model} failed: {text}",
-            status_code=status or 500,
+            status_code=provider_status(error) or 500,
             retry_after=retry_delay(error),
         )
     return TerminalError(f"model {model} refused the request: {text}", HTTPStatus.BAD_GATEWAY)

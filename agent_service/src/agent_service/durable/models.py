@@ -81,9 +81,13 @@ class _Journaled:
         async def call() -> ModelStep:
             enter_step()
             try:
-                async with asyncio.timeout(turn.model_timeout):
-                    async with aclosing(plain(llm_request, stream=stream)) as answers:
-                        found = [answer async for answer in answers if not answer.partial]
+                # First its turn, for as long as it takes, and then the model's time.
+                async with (
+                    turn.model_slot,
+                    asyncio.timeout(turn.model_timeout),
+                    aclosing(plain(llm_request, stream=stream)) as answers,
+                ):
+                    found = [answer async for answer in answers if not answer.partial]
             except Exception as error:
                 raise model_failure(error, model) from error
             return ModelStep(responses=found, finished_at=time.time())

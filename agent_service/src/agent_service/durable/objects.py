@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -166,9 +166,17 @@ class AgentTurns:
         served: the user's agent or app; it is copied.
         settings: how to serve it.
         shared: what its sessions share.
+        model_slot: what each model call holds while it is under way; a semaphore limits them.
     """
 
-    def __init__(self, served: Served, settings: Settings, shared: SharedState) -> None:
+    def __init__(
+        self,
+        served: Served,
+        settings: Settings,
+        shared: SharedState,
+        model_slot: AbstractAsyncContextManager[None] | None = None,
+    ) -> None:
+        self._model_slot = model_slot or nullcontext()
         self._app = durable_app(served)
         self._settings = settings
         self._shared = shared
@@ -189,6 +197,7 @@ class AgentTurns:
         clock = Clock(begin.at)
         async with branching(context) as branches:
             scope = TurnScope(context, clock, self._settings.model_timeout, branches)
+            scope.model_slot = self._model_slot
             with turn_scope(scope):
                 sessions = ObjectSessions(
                     cast("Store", context),
@@ -277,7 +286,11 @@ def _final_text(event: Event) -> str:
     return text_of(event.content) if event.is_final_response() else ""
 
 
-def agent_objects(served: Served, settings: Settings) -> list[restate.VirtualObject]:
+def agent_objects(
+    served: Served,
+    settings: Settings,
+    model_slot: AbstractAsyncContextManager[None] | None = None,
+) -> list[restate.VirtualObject]:
     """Makes the virtual object that serves an agent, named after it, and its companions.
 
     Its handlers: ``turn``, and shared with a running turn ``history``, ``get``, ``approvals``,
@@ -289,7 +302,7 @@ def agent_objects(served: Served, settings: Settings) -> list[restate.VirtualObj
         "invocation_retry_policy": RETRIES,
     }
     shared = SharedState(served.name, options)
-    turns = AgentTurns(served, settings, shared)
+    turns = AgentTurns(served, settings, shared, model_slot)
     service = restate.VirtualObject(
         turns.name,
         description=root_of(served).description or None,

@@ -12,6 +12,7 @@ from google.adk.tools.tool_context import ToolContext
 from google.genai import types
 
 from agent_service.durable.confirmation import confirm_first
+from agent_service.durable.mcp import journal_mcp
 from agent_service.durable.scope import current_turn
 
 
@@ -29,6 +30,8 @@ class OrderedBranches(BasePlugin):
     async def before_agent_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext
     ) -> types.Content | None:
+        # A callback may have been the first to load them.
+        journal_mcp()
         await current_turn().branches.enter()
         return None
 

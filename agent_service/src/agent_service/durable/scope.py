@@ -7,10 +7,11 @@ replay makes the very same events.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import restate
@@ -58,6 +59,8 @@ class TurnScope:
         usage: tokens so far.
         pending: the approvals that it waits for, by id, oldest first.
         number: the turn's in its session, from 1; 0 until it is known.
+        model_slot: what a model call holds while it is under way.
+        listed: what MCP servers have listed in this turn, by toolset and question.
     """
 
     context: restate.ObjectContext
@@ -67,6 +70,8 @@ class TurnScope:
     usage: Usage = field(default_factory=Usage)
     pending: dict[str, PendingApproval] = field(default_factory=dict)
     number: int = 0
+    model_slot: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
+    listed: dict[tuple[int, str], Any] = field(default_factory=dict)
 
 
 _step: ContextVar[bool] = ContextVar("agent_service_step", default=False)

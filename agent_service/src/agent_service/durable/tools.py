@@ -89,19 +89,28 @@ def durable_tool(
             if not in_turn() or in_step():
                 return await call()
             await current_turn().branches.enter()
-            return await _step(name, call, _context_in(args, kwargs), options)
+            return await tool_step(name, call, _context_in(args, kwargs), options)
 
         return tool
 
     return decorate if function is None else decorate(function)
 
 
-async def _step(
+async def tool_step(
     name: str,
     call: Callable[[], Awaitable[Any]],
     tool_context: ToolContext | None,
     options: dict[str, Any],
 ) -> Any:
+    """Runs a tool's call as one step, and does to its context what the call did when it ran.
+
+    Args:
+        name: the step's.
+        call: what runs once.
+        tool_context: the call's, if it takes one.
+        options: how it is tried again, as ``RunOptions`` has them.
+    """
+
     async def step() -> ToolStep:
         enter_step()
         before = _asked(tool_context)

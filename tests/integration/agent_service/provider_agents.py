@@ -1,0 +1,52 @@
+"""Agents with tools of MCP servers and with models of other libraries."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from google.adk.agents import Agent
+from google.adk.models.lite_llm import LiteLlm
+from google.adk.tools.mcp_tool.mcp_session_manager import (
+    StdioConnectionParams,
+    StreamableHTTPConnectionParams,
+)
+from google.adk.tools.mcp_tool.mcp_toolset import McpToolset
+from mcp import StdioServerParameters
+
+from tests.integration.agent_service.agents import MODEL
+
+stdio = Agent(
+    name="StdioTools",
+    model=MODEL,
+    tools=[
+        McpToolset(
+            connection_params=StdioConnectionParams(
+                server_params=StdioServerParameters(
+                    command=sys.executable,
+                    args=["-m", "tests.integration.agent_service.mcp_shop"],
+                    env=dict(os.environ),
+                ),
+                timeout=30,
+            )
+        )
+    ],
+)
+over_http = Agent(
+    name="HttpTools",
+    model=MODEL,
+    tools=[
+        McpToolset(
+            connection_params=StreamableHTTPConnectionParams(url=os.environ["TEST_MCP_URL"]),
+            tool_list_cache_ttl_seconds=3_600,
+        )
+    ],
+)
+litellm = Agent(
+    name="LiteAgent",
+    model=LiteLlm(
+        model="gemini/scripted",
+        api_base=f"{os.environ['GOOGLE_GEMINI_BASE_URL']}/v1beta",
+        api_key="scripted",
+    ),
+)
