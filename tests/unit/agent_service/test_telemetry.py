@@ -51,10 +51,12 @@ def test_what_is_sent_on_does_not_depend_on_the_attempt() -> None:
     sent = f"00-{TRACE}-{SPAN}-00"
     traced: Any = Context(sent, f"00-{'2' * 32}-{'1' * 16}-01")
     plain: Any = Context(sent)
-    assert propagation.outgoing(traced) == propagation.outgoing(plain)
-    assert propagation.outgoing(plain).startswith(f"00-{TRACE}-")
-    assert propagation.outgoing(plain).endswith("-00")
-    own = propagation.parse(propagation.outgoing(Context()))  # type: ignore[arg-type]
+    here = plain.invocation.invocation_id
+    assert propagation.outgoing(traced, here) == propagation.outgoing(plain, here)
+    assert propagation.outgoing(plain, here).startswith(f"00-{TRACE}-")
+    assert propagation.outgoing(plain, here).endswith("-00")
+    alone: Any = Context()
+    own = propagation.parse(propagation.outgoing(alone, alone.invocation.invocation_id))
     assert own is not None
     assert (own.trace_id, own.span_id) == ids()
 

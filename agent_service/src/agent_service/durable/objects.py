@@ -53,7 +53,7 @@ from agent_service.durable.sessions import (
 from agent_service.durable.shared_state import Opening, Profile, SharedState
 from agent_service.durable.views import view
 from agent_service.settings import Settings
-from agent_service.telemetry.attempts import watched_turns
+from agent_service.telemetry.attempts import began_in, watched_turns
 
 # Waiting is cheap and losing a turn is not: go on trying for hours, a pod may be on its way.
 # What is paused in the end can be resumed; nothing is ever killed.
@@ -194,6 +194,7 @@ class AgentTurns:
         if not request.message.strip():
             raise TerminalError("message must not be empty", HTTPStatus.BAD_REQUEST)
         begin = await _begin(context, self._shared)
+        began_in(begin.invocation)
         clock = Clock(begin.at)
         async with branching(context) as branches:
             scope = TurnScope(context, clock, self._settings.model_timeout, branches)

@@ -79,6 +79,8 @@ class Attempt:
         scope: what the turn's parts share, once they do.
         ending: how it ended, once it has.
         failed_tools: ids of the calls whose tool raised an error.
+        origin: the invocation in which the turn's journal began; another one than this where the
+            turn was restarted from a step.
     """
 
     context: ServerInvocationContext
@@ -87,6 +89,7 @@ class Attempt:
     scope: TurnScope | None = None
     ending: Ending | None = None
     failed_tools: set[str] = field(default_factory=set)
+    origin: str = ""
     _kept: list[Callable[[], None]] = field(default_factory=list)
     _told: Counter[int] = field(default_factory=Counter)
     _repeats: Counter[int] = field(default_factory=Counter)
@@ -179,6 +182,13 @@ def current_attempt() -> Attempt | None:
     return found
 
 
+def began_in(invocation: str) -> None:
+    """Says in which invocation the journal of the turn that runs here began."""
+    attempt = current_attempt()
+    if attempt is not None:
+        attempt.origin = invocation
+
+
 def current_invocation() -> ServerInvocationContext | None:
     """Returns the SDK's context of the handler that runs here."""
     try:
@@ -244,7 +254,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _watch_journal(attempt: Attempt) -> None:
     """Notices each entry that the attempt adds to the journal, and names the turn to its calls."""
     vm = attempt.context.vm
-    parent = propagation.outgoing(attempt.context)
 
     def add(plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         new = not vm.is_replaying()
@@ -256,6 +265,8 @@ def _watch_journal(attempt: Attempt) -> None:
     def call(plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         headers = kwargs.get("headers") or []
         if not any(name.lower() == propagation.HEADER for name, _ in headers):
+            origin = attempt.origin or attempt.invocation
+            parent = propagation.outgoing(attempt.context, origin)
             kwargs["headers"] = [*headers, (propagation.HEADER, parent)]
         return add(plain, *args, **kwargs)
 

@@ -59,13 +59,17 @@ def turn_ids(context: ServerInvocationContext) -> tuple[int, int]:
     return trace_id, derived(64, "turn", invocation)
 
 
-def outgoing(context: ServerInvocationContext) -> str:
+def outgoing(context: ServerInvocationContext, invocation: str) -> str:
     """Returns the ``traceparent`` header for the turn's own calls.
 
     It becomes part of the journal. So it depends on nothing that may be another one in the next
     attempt, such as whether anything is traced.
+
+    Args:
+        context: the SDK's.
+        invocation: in which the journal began, that of the turn itself unless it was restarted.
     """
-    invocation, sent = context.invocation.invocation_id, _sent(context)
+    sent = _sent(context)
     trace_id = sent.trace_id if sent else derived(128, "trace", invocation)
     flags = sent.flags if sent else 1
     return f"00-{trace_id:032x}-{derived(64, 'turn', invocation):016x}-{flags:02x}"

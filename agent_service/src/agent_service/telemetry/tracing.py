@@ -54,7 +54,7 @@ EXPORT_MILLIS: Final = 1_000
 CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 LEGACY_CONTENT: Final = "ADK_CAPTURE_MESSAGE_CONTENT_IN_SPANS"
 # Entries of our own that say nothing about the agent.
-_SILENT_STEPS: Final = frozenset({"begin", "timestamp"})
+_SILENT_STEPS: Final = frozenset({"ask", "begin", "shared state", "timestamp"})
 _EXCEPTION_TEXTS: Final = ("exception.message", "exception.stacktrace")
 
 _next_ids: ContextVar[tuple[int, int] | None] = ContextVar("agent_service_span_ids", default=None)
