@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent_operator.api import Phase
+from agent_operator.api import Phase, names
 from agent_operator.reconcile import actions as do
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.plan import plan
@@ -321,7 +321,7 @@ ROLL_OUT: dict[str, tuple[Snapshot, list[do.Action]]] = {
     ),
     "an accepted registration whose answer was lost is put on record": (
         snapshot(agent(), fresh(V1, registering=True), restate=view(registered())),
-        [do.record_deployment(fresh(V1, registering=True), "dp_claims:1")],
+        [do.Annotate(fresh(V1, registering=True), {names.DEPLOYMENT_ID_ANNOTATION: "dp_claims:1"})],
     ),
     "a failure that was overcome is cleared": (
         snapshot(agent(), OVERCOME, restate=view(registered())),

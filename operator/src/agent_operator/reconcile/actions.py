@@ -280,11 +280,6 @@ def mark_draining(revision: Revision, since: datetime | None) -> Annotate:
     return Annotate(revision, {names.DRAINING_SINCE_ANNOTATION: _text(since)})
 
 
-def record_deployment(revision: Revision, deployment_id: str) -> Annotate:
-    """The id that Restate gave it: it finds what is pinned, whatever Restate lists later."""
-    return Annotate(revision, {names.DEPLOYMENT_ID_ANNOTATION: deployment_id})
-
-
 def clear_failure(revision: Revision) -> Annotate:
     """A failure that holds no more: the spec changed, or it became active after all."""
     return Annotate(revision, {names.FAILURE_ANNOTATION: None})
