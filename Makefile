@@ -46,7 +46,8 @@ unit: setup
 
 .PHONY: integration
 integration: setup cluster images
-	@$(PY) -m pytest -q tests/integration
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests/integration/agent_service
+	@$(PY) -m pytest -q tests/integration --ignore tests/integration/agent_service
 
 .PHONY: e2e
 e2e: setup cluster images
