@@ -6,6 +6,7 @@ from typing import Any
 import kopf
 
 from agent_operator.api import names
+from agent_operator.kube import keep_alive
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, CHILDREN_RESOURCES, Resource
 from agent_operator.kube.no_storage import NoDiffs, NoProgress
 from agent_operator.kube.store import OURS, Key, Store, key_of
@@ -23,9 +24,7 @@ def register(
     ``stop`` is called when kopf was told to end; ``listed`` when a watch began with a list, at the
     start or after a gap.
     """
-    # As the pod's service account, or with KUBECONFIG outside of a cluster.
-    kopf.on.login(id="pod", registry=registry)(kopf.login_with_service_account)
-    kopf.on.login(id="kubeconfig", registry=registry)(kopf.login_with_kubeconfig)
+    kopf.on.login(id="login", registry=registry)(keep_alive.login)
 
     # kopf puts its own signal handlers in place of ours, and waits for our tasks before it returns.
     @kopf.on.cleanup(id="stop", registry=registry)
@@ -72,11 +71,11 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = NoDiffs()
     chosen.persistence.progress_storage = NoProgress()
     chosen.scanning.disabled = True
-    # An hour, since each watch opened anew is a request. The API server tells each about once a
-    # minute that it is there (bookmarks): one that is silent for longer is broken.
+    # An hour, since each watch opened anew is a request. One of a kind with no objects may
+    # be silent all the time; that the other end is there is seen to by TCP (kube/keep_alive.py).
     chosen.watching.server_timeout = 3600
     chosen.watching.client_timeout = 3610
-    chosen.watching.inactivity_timeout = 150
+    chosen.watching.inactivity_timeout = 3600
     chosen.watching.connect_timeout = 10
     chosen.networking.request_timeout = 30
     # kopf holds one worker for each object; it would wait seconds between events of one object.
