@@ -29,7 +29,7 @@ def test_its_peer_is_asked_for_within_two_minutes(made: socket.socket) -> None:
 async def test_a_session_says_who_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
     info = kopf.ConnectionInfo(server="https://api.test", token="t0ken", insecure=True)
     monkeypatch.setattr(kopf, "login_with_service_account", lambda **_: info)
-    found = keep_alive.login(settings=kopf.OperatorSettings())
+    found = await keep_alive.login(settings=kopf.OperatorSettings())
     assert found is not None
     async with found.aiohttp_session as session:
         assert found.server == "https://api.test"
@@ -37,7 +37,7 @@ async def test_a_session_says_who_we_are(monkeypatch: pytest.MonkeyPatch) -> Non
         assert isinstance(session.connector, aiohttp.TCPConnector)
 
 
-def test_without_credentials_nobody_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_credentials_nobody_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("login_with_service_account", "login_with_kubeconfig"):
         monkeypatch.setattr(kopf, name, lambda **_: None)
-    assert keep_alive.login(settings=kopf.OperatorSettings()) is None
+    assert await keep_alive.login(settings=kopf.OperatorSettings()) is None

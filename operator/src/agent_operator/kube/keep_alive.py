@@ -15,8 +15,11 @@ import kopf
 _OPTIONS: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
-def login(**arguments: Any) -> kopf.AiohttpSession | None:
-    """Log in as the pod's service account, or with KUBECONFIG outside of a cluster."""
+async def login(**arguments: Any) -> kopf.AiohttpSession | None:
+    """Log in as the pod's service account, or with KUBECONFIG outside of a cluster.
+
+    A coroutine, since kopf runs other handlers in threads, and a session belongs to a loop.
+    """
     info = kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
     if info is None:
         return None
