@@ -178,17 +178,33 @@ async def test_what_woke_while_there_were_no_pods_goes_on_at_once(
         one = await client.register(uri, OWNER)
         await send(server, "Claims/a/wait_after_a_step")
         await until(client, lambda v: v.load(one.id).counts.suspended == 1)
-    assert one.id not in await client.attempted()
+    assert one.id not in (await client.signs()).tried
     await answer_awakeable(server, client)
     if state == "backing_off":
         await until(client, lambda v: v.load(one.id).counts.backing_off == 1)
-        assert one.id in await client.attempted()
+        assert one.id in (await client.signs()).tried
     view = await until(client, lambda v: getattr(v.load(one.id).counts, state) == 1)
     assert view.load(one.id).counts.total == 1
     assert view.load(one.id).wants_pods
     async with serving(claims, port=port):
         assert await client.resume_unanswered(one.id) == 1
         await until(client, lambda v: not v.load(one.id).counts.total)
+
+
+async def test_an_end_is_seen_by_asking_for_one_invocation(
+    server: RestateServer, client: RestateClient
+) -> None:
+    async with serving(keyed("Claims")) as uri:
+        one = await client.register(uri, OWNER)
+        await send(server, "Claims/a/wait_after_a_step")
+        view = await until(client, lambda v: v.load(one.id).counts.suspended == 1)
+        oldest = view.load(one.id).oldest
+        assert oldest is not None
+        assert (await client.signs()).going == frozenset()
+        assert (await client.signs([oldest.id])).going == {oldest.id}
+        await answer_awakeable(server, client)
+        await until(client, lambda v: not v.load(one.id).counts.total)
+        assert (await client.signs([oldest.id])).going == frozenset()
 
 
 async def test_what_is_not_pinned_goes_on_too(server: RestateServer, client: RestateClient) -> None:
@@ -198,7 +214,7 @@ async def test_what_is_not_pinned_goes_on_too(server: RestateServer, client: Res
         one = await client.register(uri, OWNER)
     await send(server, "Claims/a/quick")
     await until(client, lambda v: v.load(one.id).counts.backing_off == 1)
-    assert one.id in await client.attempted()
+    assert one.id in (await client.signs()).tried
     async with serving(keyed("Claims"), port=port):
         assert await client.resume_unanswered(one.id) == 1
         await until(client, lambda v: not v.load(one.id).counts.total)

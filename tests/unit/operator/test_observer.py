@@ -1,6 +1,7 @@
 """One look for all, cached for a moment; cheap questions while all sleeps."""
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
@@ -8,7 +9,7 @@ from agent_operator.restate import sleepers
 from agent_operator.restate.client import RestateClient, RestateUnavailableError
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
-from agent_operator.restate.view import Deployment, Load, RestateView, Service, Unreachable
+from agent_operator.restate.view import Deployment, Load, RestateView, Service, Signs, Unreachable
 
 URL = "http://restate.test:9070"
 RESTATE = Server(URL)
@@ -26,6 +27,8 @@ class Counting(RestateClient):
         self.away = False
         self.mute = False
         self.tried: frozenset[str] = frozenset()
+        self.going: frozenset[str] = frozenset()
+        self.held: dict[str, Load] = {}
 
     async def deployments(self) -> tuple[Deployment, ...]:
         self.looks += 1
@@ -37,16 +40,16 @@ class Counting(RestateClient):
         return ()
 
     async def loads(self) -> dict[str, Load]:
-        return {}
+        return self.held
 
     async def close(self) -> None:
         pass
 
-    async def attempted(self) -> frozenset[str]:
+    async def signs(self, witnesses: Iterable[str] = ()) -> Signs:
         self.cheap += 1
         if self.mute:
             raise RestateUnavailableError("no answer")
-        return self.tried
+        return Signs(self.tried, self.going & frozenset(witnesses))
 
 
 class Clock:
@@ -114,6 +117,25 @@ async def test_who_is_called_is_woken_and_looked_at() -> None:
     assert client.looks == 2
     while not woken.empty():
         assert woken.get_nowait() == ("team", "one")
+    await observer.close()
+
+
+@pytest.mark.usefixtures("fast")
+async def test_who_is_held_by_a_turn_hears_of_its_end() -> None:
+    observer, client, _ = made()
+    woken: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    observer.sleepers.woken = woken.put_nowait
+    client.tried, client.going = frozenset({"dp_1"}), frozenset({"inv_1", "inv_2"})
+    observer.sleepers.put(("team", "one"), {}, {RESTATE: frozenset({"inv_1"})})
+    observer.sleepers.put(("team", "two"), {}, {RESTATE: frozenset({"inv_2"})})
+    await observer.view(RESTATE, 10)
+    await asked(client)
+    assert woken.empty()
+    client.going = frozenset({"inv_2"})
+    assert await asyncio.wait_for(woken.get(), PATIENCE) == ("team", "one")
+    # The look of a moment ago is older than what has ended.
+    await observer.view(RESTATE, 10)
+    assert client.looks == 2
     await observer.close()
 
 

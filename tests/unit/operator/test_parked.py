@@ -28,7 +28,7 @@ from agent_operator.reconcile.revisions import wanted
 from agent_operator.reconcile.snapshot import Failure, Revision, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
-from agent_operator.restate.sleepers import Sleepers
+from agent_operator.restate.sleepers import Ids, Sleepers
 from agent_operator.restate.view import Deployment, RestateView, Service
 from tests.unit.operator.build import (
     NOW,
@@ -215,12 +215,14 @@ class Noting(Sleepers):
     """Only notes what it is to watch."""
 
     def __init__(self, usual: Sleepers, noted: list[Mapping[Server, frozenset[str]]]) -> None:
-        super().__init__(usual.attempted, usual.outdated)
+        super().__init__(usual.ask, usual.outdated)
         self.noted = noted
+        self.witnesses: Ids = {}
 
-    def put(self, key: tuple[str, str], asleep: Mapping[Server, frozenset[str]]) -> None:
+    def put(self, key: tuple[str, str], asleep: Ids, witnesses: Ids | None = None) -> None:
         assert key == KEY
         self.noted.append(asleep)
+        self.witnesses = witnesses or {}
 
 
 class Agent:
@@ -231,7 +233,7 @@ class Agent:
         self.observer = RestateObserver(lambda _: self.restate, self.clock)
         self.store, self.version = Store(), 0
         self.asleep: list[Mapping[Server, frozenset[str]]] = []
-        self.observer.sleepers = Noting(self.observer.sleepers, self.asleep)
+        self.noting = self.observer.sleepers = Noting(self.observer.sleepers, self.asleep)
         self.owner = agent(V2, status={"activeRevision": wish(V1).name}, **spec)
 
     def put(self, **changes: Any) -> None:
@@ -310,3 +312,18 @@ async def test_what_sleeps_beside_what_waits_is_watched() -> None:
     it.replica_set(V2)
     await it.look()
     assert it.asleep == [{RESTATE: frozenset({"dp_1"})}]
+
+
+async def test_what_holds_pods_is_watched_by_one_of_its_turns() -> None:
+    it = Agent(drain={"idle": "Keep"})
+    shown = {"name": wish(V1).name, "phase": "Draining", "invocations": {"suspended": 2}}
+    it.owner.status.update(activeRevision=wish(V2).name, revisions=[shown])
+    it.put()
+    it.replica_set(V1, ready=1, notes=ID)
+    it.replica_set(V2, ready=1, notes={names.DEPLOYMENT_ID_ANNOTATION: "dp_2"})
+    it.restate.held = {"dp_1": load(suspended=2), "dp_2": load(suspended=1)}
+    assert [await it.look(1.0) for _ in range(9)] == [1] * 9
+    assert it.noting.witnesses == {RESTATE: frozenset({"inv_1"})}
+    it.restate.held = {}
+    assert await it.look(10.0) == 2
+    assert it.noting.witnesses == {}

@@ -3,6 +3,7 @@
 I/O only towards Restate, and for what Secrets and ConfigMaps say where an agent asked for that.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -74,7 +75,7 @@ async def observe(
         server: await restate.view(server, max_age, asleep=asleep.get(server, frozenset()))
         for server in sorted(servers, key=repr)
     }
-    restate.sleepers.put(key, asleep)
+    restate.sleepers.put(key, asleep, _witnesses(here, looks))
     return replace(here, restates=looks)
 
 
@@ -101,6 +102,21 @@ def _asleep(here: Snapshot) -> dict[Server, frozenset[str]]:
         )
         for server in {r.restate for r in sleeping}
     }
+
+
+def _witnesses(
+    here: Snapshot, looks: Mapping[Server, RestateView | Unreachable]
+) -> dict[Server, frozenset[str]]:
+    """For each revision that sleepers hold, one of them: until it ends, nothing is due."""
+    found: dict[Server, frozenset[str]] = {}
+    for revision in here.revisions:
+        view = looks.get(revision.restate)
+        if not parked.held(here, revision) or not isinstance(view, RestateView):
+            continue
+        oldest = view.load(revision.deployment_id or "").oldest
+        if oldest is not None:
+            found[revision.restate] = found.get(revision.restate, frozenset()) | {oldest.id}
+    return found
 
 
 def _revisions(store: Store, key: Key, settings: Settings) -> tuple[Revision, ...]:

@@ -32,7 +32,8 @@ def moving(snapshot: Snapshot) -> list[Revision]:
 def held(snapshot: Snapshot, revision: Revision) -> bool:
     """Whether an old revision keeps its pods for turns that sleep.
 
-    Its pods answer whoever wakes, so all there is to see is that the last one has ended.
+    Its pods answer whoever wakes, so all there is to see is that the last one has ended: that one
+    of them has, ``sleepers`` finds out more cheaply.
     """
     drain = snapshot.agent.spec.drain
     ends = drain.deadline is not None and drain.on_deadline != "Keep"

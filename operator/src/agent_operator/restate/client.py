@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -23,7 +23,7 @@ from agent_operator.api import times
 from agent_operator.api.status import InvocationCounts, OldestInvocation
 from agent_operator.kube.errors import SecretError
 from agent_operator.restate.access import Access, Credentials, tls_context
-from agent_operator.restate.view import Deployment, Load, Service, StuckInvocation
+from agent_operator.restate.view import Deployment, Load, Service, Signs, StuckInvocation
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,14 @@ from sys_invocation
 where status = 'backing-off' and last_failure_error_code = 'RT0010'
 """
 ATTEMPTED_SQL: Final = """
-select distinct last_attempt_deployment_id as deployment from sys_invocation_state
+select distinct last_attempt_deployment_id as deployment, cast(null as varchar) as id
+from sys_invocation_state
+"""
+# By their keys, so that it costs the same however many invocations there are.
+GOING_SQL: Final = """
+union all
+select cast(null as varchar) as deployment, id
+from sys_invocation_status where id in ({ids}) and status != 'completed'
 """
 LAST_TURN_SQL: Final = """
 select max(modified_at) as last from sys_invocation
@@ -196,10 +203,17 @@ class RestateClient:
         answer = await self._ask("GET", "/services")
         return tuple(_service(row) for row in answer["services"])
 
-    async def attempted(self) -> frozenset[str]:
-        """Deployments with an attempt under way or due again: cheap, from the invoker's memory."""
-        rows = await self._query(ATTEMPTED_SQL)
-        return frozenset(row["deployment"] for row in rows if row.get("deployment"))
+    async def signs(self, witnesses: Iterable[str] = ()) -> Signs:
+        """What stirs, and which of the ``witnesses``, invocations, have not ended.
+
+        One cheap question: answered from the invoker's memory, and by key.
+        """
+        ids = ", ".join(quoted(text) for text in sorted(witnesses))
+        rows = await self._query(ATTEMPTED_SQL + (GOING_SQL.format(ids=ids) if ids else ""))
+        return Signs(
+            tried=frozenset(row["deployment"] for row in rows if row.get("deployment")),
+            going=frozenset(row["id"] for row in rows if row.get("id")),
+        )
 
     async def last_turn(self, deployment_id: str) -> datetime | None:
         """When an invocation at a deployment last got on, completed ones that are kept included."""
@@ -450,6 +464,11 @@ def _stuck(row: Row) -> StuckInvocation:
         last = json.loads(row.get("event") or "{}").get("last_failure") or {}
         error, code = last.get("error_message", ""), last.get("restate_doc_error_code", "")
     return StuckInvocation(row["id"], row["target"], paused, code == UNANSWERED, error)
+
+
+def quoted(text: str) -> str:
+    """A text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _load(rows: list[Row], stuck: tuple[StuckInvocation, ...]) -> Load:

@@ -16,7 +16,12 @@ from typing import Any, Final
 import httpx
 from pydantic import TypeAdapter
 
-from agent_operator.restate.client import UNANSWERED, RestateClient, RestateUnavailableError
+from agent_operator.restate.client import (
+    UNANSWERED,
+    RestateClient,
+    RestateUnavailableError,
+    quoted,
+)
 
 MISMATCH: Final = frozenset({"RT0012", "RT0013", "RT0015", "RT0016"})
 """Restate's codes for code that can't go on with a journal: other steps, another protocol."""
@@ -101,7 +106,7 @@ class Invocations:
 
     async def pinned_to(self, deployment_id: str) -> list[Invocation]:
         """What is not completed and is pinned to a deployment, the oldest first."""
-        where = f"i.pinned_deployment_id = {_quoted(deployment_id)} and i.status != 'completed'"
+        where = f"i.pinned_deployment_id = {quoted(deployment_id)} and i.status != 'completed'"
         return [_invocation(row) for row in await self._held(where)]
 
     async def by_id(self, ids: Iterable[str]) -> dict[str, Invocation]:
@@ -112,7 +117,7 @@ class Invocations:
 
     async def starting_on(self, deployment_id: str) -> int:
         """How many are under way on a deployment without being pinned yet: they may soon be."""
-        rows = await self.client.query(_STARTING_SQL.format(deployment=_quoted(deployment_id)))
+        rows = await self.client.query(_STARTING_SQL.format(deployment=quoted(deployment_id)))
         return sum(int(row["n"]) for row in rows)
 
     async def restarts_of(self, ids: Iterable[str]) -> dict[str, str]:
@@ -192,8 +197,4 @@ def _is_restates(answer: httpx.Response) -> bool:
 
 
 def _list(ids: Iterable[str]) -> str:
-    return ", ".join(_quoted(text) for text in ids)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return ", ".join(quoted(text) for text in ids)

@@ -61,7 +61,9 @@ class RestateObserver:
         self._connect = connect
         self._clock = clock
         self._watched: dict[Server, _Watched] = {}
-        self.sleepers = Sleepers(lambda restate: self.client(restate).attempted(), self.forget)
+        self.sleepers = Sleepers(
+            lambda restate, witnesses: self.client(restate).signs(witnesses), self.forget
+        )
 
     def client(self, restate: Server) -> RestateClient:
         """The client of one server."""

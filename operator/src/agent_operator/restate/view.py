@@ -70,6 +70,18 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Signs:
+    """What shows whether a new look at a Restate server is due.
+
+    ``tried`` are deployments with an attempt under way or due again, ``going`` invocations that
+    were asked about and have not ended.
+    """
+
+    tried: frozenset[str] = frozenset()
+    going: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class RestateView:
     """One look at a Restate server.
 
