@@ -66,25 +66,19 @@ def _gemini() -> dict[str, Any]:
 
 
 def install(
-    namespace: str, values: Mapping[str, Any] | None = None, *, lease_seconds: int | None = None
+    namespace: str, *, lease_seconds: int | None = None, identity_secret: str = ""
 ) -> Release:
     """``helm upgrade --install`` into a namespace, and wait until all of it is ready.
 
     The operator looks after that namespace alone, so that a demo and a test, or two tests, can
     share a cluster. ``lease_seconds`` is for those who kill its pod and won't wait minutes for the
-    next one.
+    next one. ``identity_secret`` names a Secret with the key that Restate is to sign with.
     """
     refs = images.ensure()
-    chosen = {
-        **images.chart_values(refs),
-        "operator": {
-            **images.chart_values(refs)["operator"],
-            "watchNamespaces": [namespace],
-            "leaseSeconds": lease_seconds,
-        },
-        "scriptedModel": {"enabled": not has_key()},
-        **(values or {}),
-    }
+    chosen = images.chart_values(refs)
+    chosen["operator"] |= {"watchNamespaces": [namespace], "leaseSeconds": lease_seconds}
+    chosen["restate"]["identityKeySecret"] = {"name": identity_secret}
+    chosen["scriptedModel"] = {"enabled": not has_key()}
     _namespace(namespace)
     if has_key():
         _key_secret(namespace)

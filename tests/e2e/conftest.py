@@ -8,6 +8,7 @@ import pytest
 
 from hack.demo import release, shell
 from tests.e2e.world import World, looking_at
+from tests.support.identity import Identity, new_identity
 
 HERE = Path(__file__).parent
 
@@ -19,10 +20,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def installed() -> Iterator[release.Release]:
+def identity() -> Identity:
+    """With which Restate signs what it sends to agents; those that don't check don't mind."""
+    return new_identity()
+
+
+@pytest.fixture(scope="session")
+def installed(identity: Identity) -> Iterator[release.Release]:
     namespace = f"e2e-{uuid.uuid4().hex[:6]}"
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "restate-identity"},
+        "stringData": {"key.pem": identity.pem},
+    }
     try:
-        yield release.install(namespace, lease_seconds=15)
+        shell.run("kubectl", "create", "namespace", namespace)
+        shell.apply(namespace, secret)
+        yield release.install(namespace, lease_seconds=15, identity_secret="restate-identity")
         release.uninstall(namespace)
     finally:
         # Also after an installation that failed half-way.

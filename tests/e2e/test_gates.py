@@ -6,6 +6,7 @@ from typing import Any
 
 from hack.demo import shell
 from tests.e2e.world import OURS, V1, V2, World
+from tests.support.identity import Identity
 
 SMOKE = {"service": "WeatherAgent", "message": "Weather in Paris?"}
 FAHRENHEIT = {"name": "smoke", "smoke": {**SMOKE, "expect": {"pattern": "-?[0-9]+ °F"}}}
@@ -20,6 +21,13 @@ SCORES = {
 }
 NO_JOB = {"name": "own", "job": {"spec": {"template": {"spec": {"containers": []}}}}}
 ASK = "import os, urllib.request as r; r.urlopen(os.environ['AGENT_URL'] + '/health')"
+STRANGER = """
+import urllib.error, urllib.request
+try:
+    urllib.request.urlopen("http://127.0.0.1:9080/discover")
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
 AGENTS = Path(__file__).parents[2] / "agent_service/src/agent_service/agents"
 
 
@@ -74,6 +82,16 @@ async def test_a_candidate_passes_a_smoke_turn_an_evaluation_and_a_job(world: Wo
     # Going back, and forth again, runs no gate.
     assert await world.started(V1) == first
     assert jobs(world) == []
+
+
+async def test_agents_that_check_who_calls_pass_gates_too(world: World, identity: Identity) -> None:
+    """Restate signs, and so does a gate's server; nobody else is answered."""
+    keys = {"name": "RESTATE_IDENTITY_KEYS", "value": identity.public}
+    usual = world.release.agent(V1)["spec"].get("env", [])
+    first = await world.started(V1, env=[*usual, keys], rollout={"gates": [CELSIUS]})
+    assert gates(world, V1) == {"smoke": "Passed"}
+    assert (await world.weather("a"))["revision"] == first
+    assert world.kubectl("exec", f"rs/{first}", "--", "python", "-c", STRANGER).strip() == "401"
 
 
 async def test_a_candidate_that_fails_a_gate_until_the_gate_is_another(world: World) -> None:

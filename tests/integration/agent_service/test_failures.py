@@ -11,12 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
 from hack.restate import RestateServer
 from tests.integration.agent_service.harness import AGENTS, Endpoint, Restate, wait_until
+from tests.support.identity import SETTING, new_identity
 
 pytestmark = pytest.mark.integration
 
@@ -139,31 +138,14 @@ def test_sigterm_ends_an_idle_process_at_once(
         assert time.monotonic() - begun < 30
 
 
-def _base58(raw: bytes) -> str:
-    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-    number, text = int.from_bytes(raw), ""
-    while number:
-        number, rest = divmod(number, 58)
-        text = alphabet[rest] + text
-    return "1" * (len(raw) - len(raw.lstrip(b"\0"))) + text
-
-
 @pytest.fixture
 def signing(tmp_path: Path) -> Iterator[tuple[RestateServer, str]]:
     """A Restate server that signs its requests, and its public key."""
-    key = Ed25519PrivateKey.generate()
+    identity = new_identity()
     pem = tmp_path / "identity.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    setting = "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE"
-    public = f"publickeyv1_{_base58(key.public_key().public_bytes_raw())}"
-    with RestateServer(env={setting: str(pem)}) as server:
-        yield server, public
+    pem.write_text(identity.pem)
+    with RestateServer(env={SETTING: str(pem)}) as server:
+        yield server, identity.public
 
 
 def test_unsigned_requests_are_refused_where_keys_are_set(

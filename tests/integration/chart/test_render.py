@@ -50,6 +50,7 @@ EVERYTHING: dict[str, Any] = {
     "restate": {
         "persistence": {"storageClassName": "fast", "size": "5Gi", "whenDeleted": "Delete"},
         "extraEnv": [{"name": "RESTATE_LOG_FILTER", "value": "warn"}],
+        "identityKeySecret": {"name": "identity"},
         "nodeSelector": {"disk": "ssd"},
     },
     "scriptedModel": {"enabled": True},
