@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 from agent_service.errors import ConfigurationError
 from agent_service.logs import set_up_logging, show_lines_of
+from agent_service.references import load
 from agent_service.settings import Settings
 
 
@@ -24,25 +24,7 @@ def load_agent(reference: str) -> Any:
     Raises:
         ConfigurationError: there is no such thing; the message says which part is wrong.
     """
-    module_name, colon, attribute = reference.partition(":")
-    if not (module_name and colon and attribute):
-        raise ConfigurationError(
-            f"{reference!r} names no agent: write module:attribute, for example "
-            "agent_service.agents.weather:agent"
-        )
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise ConfigurationError(
-                f"{module_name} imports {error.name}, which is not installed"
-            ) from error
-        raise ConfigurationError(f"{reference!r}: there is no module {error.name!r}") from None
-    try:
-        found = getattr(module, attribute)
-    except AttributeError:
-        raise ConfigurationError(f"{reference!r}: {module_name} has no {attribute!r}") from None
-    return _checked(reference, found)
+    return _checked(reference, load(reference, "agent"))
 
 
 def _checked(reference: str, found: Any) -> Any:

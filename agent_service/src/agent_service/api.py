@@ -117,6 +117,71 @@ class UserList(ApiModel):
     users: list[str] = []
 
 
+class ArtifactEntry(ApiModel):
+    """An artifact's version."""
+
+    name: str
+    version: int = Field(description="From 0.")
+    mime_type: str = Field(default="", description="Empty if it isn't known.")
+    size: int = Field(default=0, description="Of the content in bytes.")
+    created_at: datetime
+    metadata: dict[str, Any] = Field(default={}, description="What the agent gave along.")
+
+
+class ArtifactList(ApiModel):
+    """A session's artifacts, each with its latest version, and then its user's."""
+
+    agent: str
+    user: str = ""
+    session: str
+    artifacts: list[ArtifactEntry] = []
+
+
+class ArtifactQuery(ApiModel):
+    """Which version of which artifact."""
+
+    name: str
+    version: int | None = Field(default=None, ge=0, description="The latest unless given.")
+
+
+class ArtifactContent(ArtifactEntry):
+    """An artifact's version with its content, in one of three forms."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    text: str | None = None
+    data: bytes | None = Field(default=None, description="As base64 (of RFC 4648's URL alphabet).")
+    uri: str | None = Field(default=None, description="Where a file is that is kept elsewhere.")
+
+
+class MemoryQuery(ApiModel):
+    """What to look for in a user's memory."""
+
+    query: str
+
+
+class MemoryItem(ApiModel):
+    """One thing that is remembered."""
+
+    id: str
+    text: str
+    author: str = ""
+    at: str = Field(default="", description="ISO 8601.")
+
+
+class MemoryList(ApiModel):
+    """What fits best, at most ten."""
+
+    agent: str
+    memories: list[MemoryItem] = []
+
+
+class ForgetRequest(ApiModel):
+    """What to forget."""
+
+    id: str | None = Field(default=None, description="One thing; without it, all of it.")
+
+
 class DeleteReceipt(ApiModel):
     """Says what became of a session that was to be deleted."""
 

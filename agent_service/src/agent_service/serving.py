@@ -14,6 +14,8 @@ from agent_service.errors import ConfigurationError
 from agent_service.settings import Settings, provide_gemini_key
 
 if TYPE_CHECKING:
+    from google.adk.artifacts.base_artifact_service import BaseArtifactService
+    from google.adk.memory.base_memory_service import BaseMemoryService
     from google.adk.models.base_llm import BaseLlm
     from hypercorn.config import Config
 
@@ -37,14 +39,21 @@ def _check_model(model: BaseLlm) -> str:
     return model.model
 
 
-def build_app(agents: Sequence[Served], settings: Settings) -> Any:
-    """Makes the ASGI app that serves ``agents`` to Restate.
+def build_app(
+    agents: Sequence[Served],
+    settings: Settings,
+    memory_service: BaseMemoryService | None = None,
+    artifact_service: BaseArtifactService | None = None,
+) -> Any:
+    """Makes the ASGI app that serves ``agents`` to Restate; see ``serve``.
 
     Raises:
-        ConfigurationError: no agent, two of one name, or a model without credentials.
+        ConfigurationError: no agent, two of one name, a model without credentials, or a store or
+            service that can't be used.
     """
     from agent_service.durable.agents import models_of
     from agent_service.durable.eager import with_sent_state
+    from agent_service.durable.keeping import Chosen
     from agent_service.durable.objects import agent_objects
     from agent_service.trust import trusting
 
@@ -60,7 +69,8 @@ def build_app(agents: Sequence[Served], settings: Settings) -> Any:
     # One for all agents of the process; it lets those that wait go on in the order they came.
     most = settings.model_concurrency
     slot = asyncio.Semaphore(most) if most else None
-    services = [one for agent in agents for one in agent_objects(agent, settings, slot)]
+    chosen = Chosen.by(settings, memory_service, artifact_service)
+    services = [one for agent in agents for one in agent_objects(agent, settings, slot, chosen)]
     return with_sent_state(trusting(services, settings))
 
 
@@ -131,7 +141,12 @@ async def _serve(app: Any, agents: Sequence[str], settings: Settings, started: f
     logger.info("stopped")
 
 
-def serve(*agents: Served, settings: Settings | None = None) -> None:
+def serve(
+    *agents: Served,
+    settings: Settings | None = None,
+    memory_service: BaseMemoryService | None = None,
+    artifact_service: BaseArtifactService | None = None,
+) -> None:
     """Serves agents until SIGTERM or SIGINT; turns under way may end first.
 
     Each agent becomes a virtual object of its name, with one session for each key. ``/health``
@@ -140,6 +155,8 @@ def serve(*agents: Served, settings: Settings | None = None) -> None:
     Args:
         agents: ADK agents, workflows or apps.
         settings: how to serve; from the environment by default.
+        memory_service: an own one, for all agents; each call to it in a turn is a journaled step.
+        artifact_service: an own one, likewise.
 
     Raises:
         ConfigurationError: it can't start like this; the message says what to change.
@@ -149,4 +166,5 @@ def serve(*agents: Served, settings: Settings | None = None) -> None:
     # Prompts and answers belong to the user, not to whoever collects traces.
     os.environ.setdefault("ADK_CAPTURE_MESSAGE_CONTENT_IN_SPANS", "false")
     names = [agent.name for agent in agents]
-    asyncio.run(_serve(build_app(agents, chosen), names, chosen, started))
+    app = build_app(agents, chosen, memory_service, artifact_service)
+    asyncio.run(_serve(app, names, chosen, started))

@@ -42,6 +42,12 @@ class Settings:
             (AGENT_JOURNAL_RETENTION).
         metrics_port: TCP port that serves Prometheus metrics, on all interfaces; 0: none
             (AGENT_METRICS_PORT).
+        artifacts_url: a store for the contents of artifacts, for example ``s3://bucket/prefix``
+            (AGENT_ARTIFACTS_URL). Empty: they are kept in Restate, up to 1 MiB each.
+        artifact_service: ``module:attribute`` of an ADK artifact service to use instead
+            (AGENT_ARTIFACT_SERVICE).
+        memory_service: ``module:attribute`` of an ADK memory service to use in place of the one in
+            Restate (AGENT_MEMORY_SERVICE).
         gate_key_file: a file with one more public key, that counts as long as it is there and only
             if others are given (AGENT_GATE_KEY_FILE): the operator's gates try a candidate so.
     """
@@ -57,6 +63,9 @@ class Settings:
     graceful_timeout: float = 25.0
     journal_retention: float = 86_400.0
     metrics_port: int = 9464
+    artifacts_url: str = ""
+    artifact_service: str = ""
+    memory_service: str = ""
     gate_key_file: str = GATE_KEY_FILE
 
     def __post_init__(self) -> None:
@@ -88,6 +97,9 @@ class Settings:
             ),
             graceful_timeout=_number(source, "AGENT_GRACEFUL_TIMEOUT", cls.graceful_timeout),
             metrics_port=int(_number(source, "AGENT_METRICS_PORT", cls.metrics_port, high=65_535)),
+            artifacts_url=source.get("AGENT_ARTIFACTS_URL", "").strip(),
+            artifact_service=source.get("AGENT_ARTIFACT_SERVICE", "").strip(),
+            memory_service=source.get("AGENT_MEMORY_SERVICE", "").strip(),
             gate_key_file=source.get("AGENT_GATE_KEY_FILE", cls.gate_key_file),
             journal_retention=_number(source, "AGENT_JOURNAL_RETENTION", cls.journal_retention),
         )

@@ -73,24 +73,35 @@ def _google_retry_delays(details: object) -> Iterator[str]:
 
 
 def model_failure(error: Exception, model: str) -> Exception:
-    """Translates what a model call raised into what Restate should do about it.
+    """Translates what a model call raised into what Restate should do about it."""
+    return step_failure(error, f"model {model}")
+
+
+def step_failure(error: Exception, called: str) -> Exception:
+    """Translates what a call to somebody else raised into what Restate should do about it.
+
+    Args:
+        error: what was raised.
+        called: who was called, for the message.
 
     Returns:
-        A ``TerminalError`` for refusals that would be repeated (400, 401, 403, 404 and the like),
-        else a ``RetryableError`` with the provider's delay.
+        A ``TerminalError`` for refusals that would be repeated (400, 401, 403, 404 and the like, or
+        what was never there), else a ``RetryableError`` with the delay that was asked for.
     """
     if isinstance(error, TerminalError | RetryableError):
         return error
     if isinstance(error, asyncio.TimeoutError):
-        return RetryableError(f"model {model} did not answer in time", status_code=504)
+        return RetryableError(f"{called} did not answer in time", status_code=504)
     text = redact(str(error) or repr(error))[:_LONGEST_MESSAGE]
+    if isinstance(error, NotImplementedError):
+        return TerminalError(f"{called} can't: {text}", HTTPStatus.NOT_IMPLEMENTED)
     if not final_status(error):
         return RetryableError(
-            f"model {model} failed: {text}",
+            f"{called} failed: {text}",
             status_code=provider_status(error) or 500,
             retry_after=retry_delay(error),
         )
-    return TerminalError(f"model {model} refused the request: {text}", HTTPStatus.BAD_GATEWAY)
+    return TerminalError(f"{called} refused the request: {text}", HTTPStatus.BAD_GATEWAY)
 
 
 def terminal_error(error: BaseException) -> TerminalError | None:

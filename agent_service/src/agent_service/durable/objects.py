@@ -7,17 +7,16 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppr
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, cast, override
+from typing import Any, cast
 
 import restate
 from google.adk.agents.run_config import RunConfig
 from google.adk.events.event import Event
 from google.adk.runners import Runner
 from google.genai import types
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from restate import RunOptions, TerminalError
 from restate.retry_policy import InvocationRetryPolicy
-from restate.serde import Serde
 
 from agent_service.api import (
     AnswerReceipt,
@@ -37,8 +36,10 @@ from agent_service.durable.cancelling import TurnCancelled
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.identity import SessionId, session_of
+from agent_service.durable.keeping import Chosen, Keeping
 from agent_service.durable.peers import Peers
 from agent_service.durable.removal import add_removal
+from agent_service.durable.requests import RequestSerde, readable
 from agent_service.durable.scope import Clock, TurnScope, current_turn, turn_scope
 from agent_service.durable.sessions import (
     ModelSerde,
@@ -64,40 +65,6 @@ RETRIES = InvocationRetryPolicy(
     max_attempts=1_000,
     on_max_attempts="pause",
 )
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A request body that doesn't fit; the handler refuses it with 400."""
-
-    reason: str
-
-
-class RequestSerde[M: BaseModel](Serde[M]):
-    """Reads a request; the SDK would answer 500 if this raised, so it returns what is wrong."""
-
-    def __init__(self, model: type[M]) -> None:
-        self._model = model
-
-    @override
-    def serialize(self, obj: M | None) -> bytes:
-        return b"" if obj is None else obj.model_dump_json().encode()
-
-    @override
-    def deserialize(self, buf: bytes) -> M | None:
-        try:
-            return self._model.model_validate_json(buf)
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in error.errors()
-            )
-            return cast("M", Unreadable(problems))
-
-
-def _readable[M: BaseModel](request: M | Unreadable) -> M:
-    if isinstance(request, Unreadable):
-        raise TerminalError(f"the request is not valid: {request.reason}", HTTPStatus.BAD_REQUEST)
-    return request
 
 
 class Begin(BaseModel):
@@ -166,6 +133,7 @@ class AgentTurns:
         served: the user's agent or app; it is copied.
         settings: how to serve it.
         shared: what its sessions share.
+        keeping: its artifacts and memory.
         model_slot: what each model call holds while it is under way; a semaphore limits them.
     """
 
@@ -174,8 +142,10 @@ class AgentTurns:
         served: Served,
         settings: Settings,
         shared: SharedState,
+        keeping: Keeping,
         model_slot: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
+        self._keeping = keeping
         self._model_slot = model_slot or nullcontext()
         self._app = durable_app(served)
         self._settings = settings
@@ -260,11 +230,19 @@ class AgentTurns:
         user_state, app_state = turn.sessions.changed()
         if user_state or app_state:
             await self._shared.save(context, user, user_state, app_state)
-        if turn.sessions.deleted and user:
-            await self._shared.forget(context, user, turn.identity.session)
+        if turn.sessions.deleted:
+            await self._keeping.forget_session(context, turn.identity)
+            if user:
+                await self._shared.forget(context, user, turn.identity.session)
 
     async def _answer(self, sessions: ObjectSessions, identity: SessionId, message: str) -> str:
-        runner = Runner(app=self._app, app_name=self.name, session_service=sessions)
+        runner = Runner(
+            app=self._app,
+            app_name=self.name,
+            session_service=sessions,
+            artifact_service=self._keeping.artifacts_in_turn(),
+            memory_service=self._keeping.memory_in_turn(),
+        )
         text, problem = "", ""
         async with aclosing(
             runner.run_async(
@@ -291,6 +269,7 @@ def agent_objects(
     served: Served,
     settings: Settings,
     model_slot: AbstractAsyncContextManager[None] | None = None,
+    chosen: Chosen | None = None,
 ) -> list[restate.VirtualObject]:
     """Makes the virtual object that serves an agent, named after it, and its companions.
 
@@ -303,7 +282,8 @@ def agent_objects(
         "invocation_retry_policy": RETRIES,
     }
     shared = SharedState(served.name, options)
-    turns = AgentTurns(served, settings, shared, model_slot)
+    keeping = Keeping(served.name, options, chosen or Chosen())
+    turns = AgentTurns(served, settings, shared, keeping, model_slot)
     service = restate.VirtualObject(
         turns.name,
         description=root_of(served).description or None,
@@ -317,7 +297,7 @@ def agent_objects(
     )
     async def turn(ctx: restate.ObjectContext, request: TurnRequest) -> TurnAnswer:
         """Gives the agent a message and returns its answer."""
-        return await turns.run(ctx, _readable(request))
+        return await turns.run(ctx, readable(request))
 
     @service.handler(kind="shared")
     async def history(ctx: restate.ObjectSharedContext) -> History:
@@ -331,7 +311,7 @@ def agent_objects(
     @service.handler(kind="shared", input_serde=RequestSerde(SessionQuery))
     async def get(ctx: restate.ObjectSharedContext, request: SessionQuery) -> SessionView:
         """Returns the session: its state, and all of its events or some."""
-        return await view(ctx, turns.name, session_of(ctx), _readable(request), shared)
+        return await view(ctx, turns.name, session_of(ctx), readable(request), shared)
 
     @service.handler(name="approvals", kind="shared")
     async def list_approvals(ctx: restate.ObjectSharedContext) -> PendingApprovals:
@@ -346,9 +326,9 @@ def agent_objects(
     @service.handler(kind="shared", input_serde=RequestSerde(ApprovalAnswer))
     async def answer(ctx: restate.ObjectSharedContext, request: ApprovalAnswer) -> AnswerReceipt:
         """Answers a pending approval of this session."""
-        given = _readable(request)
+        given = readable(request)
         at = datetime.fromtimestamp(await ctx.time(), UTC)
         return await inbox.answer(inbox.as_resolver(ctx), given, at)
 
-    add_removal(service, shared)
-    return [service, shared.users, shared.app]
+    add_removal(service, shared, keeping)
+    return [service, shared.users, shared.app, *keeping.companions]

@@ -9,11 +9,12 @@ import restate
 from agent_service.api import CancelReceipt, DeleteReceipt
 from agent_service.durable.eager import sent_state
 from agent_service.durable.identity import session_of
+from agent_service.durable.keeping import Keeping
 from agent_service.durable.sessions import Reader, running_turn
 from agent_service.durable.shared_state import SharedState
 
 
-def add_removal(service: restate.VirtualObject, shared: SharedState) -> None:
+def add_removal(service: restate.VirtualObject, shared: SharedState, keeping: Keeping) -> None:
     """Gives an agent's virtual object the handlers ``cancel`` and ``delete``."""
 
     @service.handler(kind="shared")
@@ -27,6 +28,7 @@ def add_removal(service: restate.VirtualObject, shared: SharedState) -> None:
         """Removes everything of the session; waits until no turn runs in it."""
         identity = session_of(ctx)
         there = bool(await ctx.state_keys())
+        await keeping.forget_session(ctx, identity)
         ctx.clear_all()
         if identity.user:
             await shared.forget(ctx, identity.user, identity.session)

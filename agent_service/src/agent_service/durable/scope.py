@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from uuid import UUID
 import restate
 from google.adk.platform import time as platform_time
 from google.adk.platform import uuid as platform_uuid
+from restate import TerminalError
 
 from agent_service.api import PendingApproval, Usage
 from agent_service.durable.branches import Branches
@@ -112,6 +114,25 @@ def turn_scope(scope: TurnScope) -> Iterator[TurnScope]:
     finally:
         _use_real_ids_and_time()
         _current.reset(token)
+
+
+async def entered_turn(what: str) -> TurnScope:
+    """Returns the turn that runs here, for work that adds to its journal.
+
+    Args:
+        what: the work, for the error.
+
+    Raises:
+        restate.TerminalError: in the body of a step, nothing can be added.
+    """
+    if in_step():
+        raise TerminalError(
+            f"a step can't {what}: do so in the tool around it, and not in a durable_tool",
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+        )
+    turn = current_turn()
+    await turn.branches.enter()
+    return turn
 
 
 def in_step() -> bool:
