@@ -11,9 +11,10 @@ from agent_service.durable.eager import sent_state
 from agent_service.durable.identity import session_of
 from agent_service.durable.sessions import Reader, running_turn
 from agent_service.durable.shared_state import SharedState
+from agent_service.durable.streams import Streams
 
 
-def add_removal(service: restate.VirtualObject, shared: SharedState) -> None:
+def add_removal(service: restate.VirtualObject, shared: SharedState, streams: Streams) -> None:
     """Gives an agent's virtual object the handlers ``cancel`` and ``delete``."""
 
     @service.handler(kind="shared")
@@ -28,6 +29,7 @@ def add_removal(service: restate.VirtualObject, shared: SharedState) -> None:
         identity = session_of(ctx)
         there = bool(await ctx.state_keys())
         ctx.clear_all()
+        await streams.forget(ctx, ctx.key())
         if identity.user:
             await shared.forget(ctx, identity.user, identity.session)
         return DeleteReceipt(deleted=there)
