@@ -1,4 +1,4 @@
-"""Requests of callers: what doesn't fit is refused with 400, which the SDK's reading can't do."""
+"""How handlers read what callers send them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def readable[M: BaseModel](request: M | Unreadable) -> M:
     """Returns a request that could be read.
 
     Raises:
-        restate.TerminalError: 400, it couldn't.
+        restate.TerminalError: 400, it couldn't; with what is wrong.
     """
     if isinstance(request, Unreadable):
         raise TerminalError(f"the request is not valid: {request.reason}", HTTPStatus.BAD_REQUEST)
