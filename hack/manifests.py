@@ -149,6 +149,22 @@ spec:
   model:
     apiKeySecret: {{name: gemini, key: api-key}}
 """,
+    "support.yaml": """\
+# A support chat. Its customers read the answers while they are written: the agent's pods publish
+# them through Restate's ingress, whose address the operator gives them (docs/agents/streaming.md).
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: support
+spec:
+  image: {image}
+  args: ["agent_service.agents.support:agent"]
+  replicas: 2
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+  env:
+    - {{name: SUPPORT_SUMMARY_TURNS, value: "20"}}
+""",
 }
 
 

@@ -28,6 +28,9 @@ class TurnRequest(ApiModel):
     """A user's message to the agent."""
 
     message: str = Field(description="What the user says; not empty.")
+    stream: bool = Field(
+        default=False, description="Whether partial text is to be read at {Agent}.streams."
+    )
 
 
 class Usage(ApiModel):
@@ -48,6 +51,44 @@ class TurnAnswer(ApiModel):
     turn: int = Field(description="The turn's number in the session, from 1.")
     revision: str = Field(description="The revision that finished the turn; empty if unknown.")
     usage: Usage = Usage()
+    not_streamed: str = Field(
+        default="", description="Why no partial text came though it was asked for; usually empty."
+    )
+
+
+class StreamQuery(ApiModel):
+    """Which partial text to return."""
+
+    turn: str = Field(
+        default="",
+        description="The turn's invocation id; without it the one that streams, or did last.",
+    )
+    offset: int = Field(default=0, ge=0, description="``next`` of the answer before; needs turn.")
+    wait: float = Field(
+        default=15.0, ge=0, le=30, description="Seconds to wait if there is nothing new."
+    )
+
+
+class StreamChunk(ApiModel):
+    """A piece of text, as the model wrote it."""
+
+    message: int = Field(description="Which of the turn's model calls it belongs to, from 1.")
+    author: str = Field(default="", description="The agent whose model wrote it.")
+    text: str = ""
+    reset: bool = Field(
+        default=False,
+        description="What came of this message before is void: its attempt died, it begins anew.",
+    )
+
+
+class StreamPage(ApiModel):
+    """What is new of a turn's partial text; one with nothing new has the same ``next``."""
+
+    turn: str = Field(default="", description="Its invocation id; empty: no turn has streamed.")
+    chunks: list[StreamChunk] = []
+    next: int = Field(default=0, description="The offset to ask for next.")
+    ended: bool = Field(default=False, description="No more comes of this turn.")
+    reason: str = Field(default="", description="Why no text came of it; usually empty.")
 
 
 class Message(ApiModel):

@@ -48,6 +48,10 @@ class Settings:
             (AGENT_ARTIFACT_SERVICE).
         memory_service: ``module:attribute`` of an ADK memory service to use in place of the one in
             Restate (AGENT_MEMORY_SERVICE).
+        ingress_url: Restate's ingress as this process reaches it, for the partial text of turns
+            that ask for it (RESTATE_INGRESS_URL). Empty: there is none.
+        stream_interval: seconds between two publications of a message's partial text
+            (AGENT_STREAM_INTERVAL).
         gate_key_file: a file with one more public key, that counts as long as it is there and only
             if others are given (AGENT_GATE_KEY_FILE): the operator's gates try a candidate so.
     """
@@ -66,6 +70,8 @@ class Settings:
     artifacts_url: str = ""
     artifact_service: str = ""
     memory_service: str = ""
+    ingress_url: str = ""
+    stream_interval: float = 0.1
     gate_key_file: str = GATE_KEY_FILE
 
     def __post_init__(self) -> None:
@@ -102,6 +108,8 @@ class Settings:
             memory_service=source.get("AGENT_MEMORY_SERVICE", "").strip(),
             gate_key_file=source.get("AGENT_GATE_KEY_FILE", cls.gate_key_file),
             journal_retention=_number(source, "AGENT_JOURNAL_RETENTION", cls.journal_retention),
+            ingress_url=_address(source, "RESTATE_INGRESS_URL"),
+            stream_interval=_number(source, "AGENT_STREAM_INTERVAL", cls.stream_interval),
         )
 
 
@@ -116,6 +124,13 @@ def _number(env: Mapping[str, str], name: str, default: float, high: float = 1e9
     if not 0 <= value <= high:
         raise ConfigurationError(f"{name} must be between 0 and {high:g}, and is {text}")
     return value
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").strip().rstrip("/")
+    if text and not text.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{name} must be an http or https address, and is {text!r}")
+    return text
 
 
 def provide_gemini_key(env: MutableMapping[str, str] | None = None) -> str:

@@ -103,6 +103,15 @@ http://{{ include "da.host" (dict "root" . "name" (printf "%s-restate" (include 
 {{- end -}}
 {{- end -}}
 
+{{/* Where agents' pods reach the ingress; empty: nobody said. */}}
+{{- define "da.restate.ingressURL" -}}
+{{- if .Values.restate.enabled -}}
+http://{{ include "da.host" (dict "root" . "name" (printf "%s-restate" (include "da.fullname" .))) }}:8080
+{{- else -}}
+{{ .Values.restate.external.ingressURL }}
+{{- end -}}
+{{- end -}}
+
 {{/* Where the credentials of an external Restate are, as the operator's variables: name to name/key. */}}
 {{- define "da.restate.credentials" -}}
 {{- if not .Values.restate.enabled -}}

@@ -34,10 +34,13 @@ class Settings:
     ``lease_namespace`` there is no Lease, and this is the only replica. ``lease_seconds`` is how
     long others wait for one that vanished; the longer, the fewer renewals.
 
+    ``ingress_url`` is where agents' pods reach the ingress of ``restate``; empty: nowhere.
+
     ``gate_image`` (the operator's own) runs smoke gates, with a server of ``gate_restate_image``.
     """
 
     restate: Server = field(default_factory=lambda: Server(DEFAULT_ADMIN_URL))
+    ingress_url: str = ""
     cluster_domain: str = "cluster.local"
     cluster: str = ""
     namespaces: tuple[str, ...] = ()
@@ -58,11 +61,14 @@ class Settings:
 
         Raises:
             SettingsError: RESTATE_ADMIN_URL is no http(s) address or doesn't fit its credentials,
+                RESTATE_INGRESS_URL is none,
                 HEALTH_PORT is no port, LOG_FORMAT neither text nor json, or LEASE_SECONDS too short
                 or no number.
         """
+        ingress = env.get("RESTATE_INGRESS_URL", "")
         return cls(
             restate=_restate(env),
+            ingress_url=_address("RESTATE_INGRESS_URL", ingress) if ingress else "",
             cluster=_cluster(env.get("CLUSTER_ID", "")),
             cluster_domain=env.get("CLUSTER_DOMAIN") or cls.cluster_domain,
             namespaces=tuple(

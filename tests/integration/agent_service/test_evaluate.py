@@ -17,7 +17,7 @@ from agent_service.testing import ScriptedModel
 from agent_service.testing.rules import Reply, Rule, When
 from hack.restate import RestateServer
 
-SET = Path(weather.__file__).with_name("weather.evalset.json")
+FOLDER = Path(weather.__file__).parent
 THRESHOLDS = ("--threshold=tool_trajectory_avg_score=1", "--threshold=response_match_score=0.2")
 
 
@@ -28,12 +28,14 @@ def own_restate() -> Iterator[RestateServer]:
         yield server
 
 
-def evaluate(server: RestateServer, model: ScriptedModel, *more: str) -> tuple[int, dict[str, Any]]:
+def evaluate(
+    server: RestateServer, model: ScriptedModel, *more: str, agent: str = "weather"
+) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(
         [
-            sys.executable, "-m", "agent_service.evaluate", f"--set={SET}",
+            sys.executable, "-m", "agent_service.evaluate", f"--set={FOLDER / agent}.evalset.json",
             f"--admin={server.admin_url}", f"--ingress={server.ingress_url}",
-            *more, "agent_service.agents.weather:agent",
+            *more, f"agent_service.agents.{agent}:agent",
         ],
         env={
             **{k: v for k, v in os.environ.items() if not k.startswith("GOOGLE_")},
@@ -52,6 +54,13 @@ def test_a_good_agent(own_restate: RestateServer, scripted_model: ScriptedModel)
     assert (code, said["passed"]) == (0, True), said
     assert said["scores"]["tool_trajectory_avg_score"] == 1.0
     assert 0.2 < said["scores"]["response_match_score"] < 1.0
+
+
+def test_the_support_chat(own_restate: RestateServer, scripted_model: ScriptedModel) -> None:
+    thresholds = ("--threshold=tool_trajectory_avg_score=1", "--threshold=response_match_score=0.4")
+    code, said = evaluate(own_restate, scripted_model, *thresholds, agent="support")
+    assert (code, said["passed"]) == (0, True), said
+    assert said["scores"]["tool_trajectory_avg_score"] == 1.0
 
 
 @pytest.mark.parametrize(

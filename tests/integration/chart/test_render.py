@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 WEATHER = {"weather": {"args": ["agent_service.agents.weather:agent"]}}
 KEY = {"apiKeySecret": {"name": "gemini", "key": "api-key"}}
-EXTERNAL = {"enabled": False, "external": {"adminURL": "http://restate.tools:9070"}}
+EXTERNAL: dict[str, Any] = {"enabled": False, "external": {"adminURL": "http://restate.tools:9070"}}
 GUARDED = {
     "enabled": False,
     "external": {
@@ -189,6 +189,9 @@ def test_the_operator_is_told_where_restate_is() -> None:
     assert env(container)["RESTATE_ADMIN_URL"] == (
         f"http://demo-restate.{NAMESPACE}.svc.corp.example:9070"
     )
+    assert env(container)["RESTATE_INGRESS_URL"] == (
+        f"http://demo-restate.{NAMESPACE}.svc.corp.example:8080"
+    )
     assert env(container)["CLUSTER_DOMAIN"] == "corp.example"
 
 
@@ -197,6 +200,11 @@ def test_an_external_restate_replaces_ours() -> None:
     assert not [m for m in manifests_ if m["kind"] in {"StatefulSet", "Service"}]
     (container,) = dict(pod_specs(manifests_))["Deployment/demo-operator"]["containers"]
     assert env(container)["RESTATE_ADMIN_URL"] == "http://restate.tools:9070"
+    assert "RESTATE_INGRESS_URL" not in env(container)
+    reached = {**EXTERNAL["external"], "ingressURL": "http://restate.tools:8080"}
+    manifests_ = objects({"restate": {**EXTERNAL, "external": reached}})
+    (container,) = dict(pod_specs(manifests_))["Deployment/demo-operator"]["containers"]
+    assert env(container)["RESTATE_INGRESS_URL"] == "http://restate.tools:8080"
 
 
 def test_a_list_of_namespaces_gives_roles_there_and_no_more() -> None:

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 from google.adk.agents import Agent, LoopAgent, SequentialAgent
-from google.adk.apps.app import App
+from google.adk.apps.app import App, EventsCompactionConfig
+from google.adk.apps.llm_event_summarizer import LlmEventSummarizer
 from google.adk.models.google_llm import Gemini
 from google.adk.plugins.base_plugin import BasePlugin
 from google.adk.tools.agent_tool import AgentTool
@@ -18,7 +19,7 @@ from google.adk.workflow import Workflow
 from restate import TerminalError
 
 from agent_service import approval
-from agent_service.agents import claims, weather
+from agent_service.agents import claims, support, weather
 from agent_service.durable import scope as scopes
 from agent_service.durable.agents import durable_app, models_of
 from agent_service.durable.models import journaled
@@ -35,6 +36,36 @@ def test_weather_in_both_units() -> None:
     assert fahrenheit is not None
     assert (fahrenheit.temperature, fahrenheit.unit) == (77, "°F")
     assert weather.look_up("Atlantis", 7, "celsius") is None
+
+
+async def test_support_knows_orders_and_names_tickets_after_what_they_are_about() -> None:
+    found = await support.find_order(" s-1002 ")
+    assert (found["order"], found["items"]) == ("S-1002", "desk lamp")
+    assert await support.find_order("S-9") == {"error": "there is no order S-9"}
+    one = support.ticket_number("ann:1", "S-1001", "broken")
+    assert one == support.ticket_number("ann:1", "S-1001", "broken")
+    assert one != support.ticket_number("ann:1", "S-1002", "broken")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_bad_numbers_of_turns_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SUPPORT_SUMMARY_TURNS", value)
+    with pytest.raises(ConfigurationError, match="SUPPORT_SUMMARY_TURNS must be a whole number"):
+        support.whole_number("SUPPORT_SUMMARY_TURNS", 10)
+
+
+def test_a_summarizer_of_the_users_own_gets_a_journaled_model() -> None:
+    model = Gemini(model="gemini-x")
+    summarizer = LlmEventSummarizer(llm=model)
+    config = EventsCompactionConfig(compaction_interval=2, overlap_size=0, summarizer=summarizer)
+    app = App(name="A", root_agent=Agent(name="A"), events_compaction_config=config)
+    served = durable_app(app).events_compaction_config
+    assert served is not None
+    assert isinstance(served.summarizer, LlmEventSummarizer)
+    assert served.summarizer._llm is journaled(model)
+    # The user's own stays as it is.
+    assert summarizer._llm is model
+    assert app.events_compaction_config is config
 
 
 def test_the_climate_table_is_whole() -> None:

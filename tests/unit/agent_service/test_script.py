@@ -95,7 +95,7 @@ def test_over_http() -> None:
             ),
             Rule(
                 name="two",
-                reply=Reply(text="a", calls=[Call(name="f")]),
+                reply=Reply(text="a b", calls=[Call(name="f")]),
             ),
         )
         busy = httpx.post(f"{url}:generateContent", json=_request("busy"))
@@ -103,7 +103,11 @@ def test_over_http() -> None:
         assert busy.json()["error"]["status"] == "RESOURCE_EXHAUSTED"
         stream = httpx.post(f"{url}:streamGenerateContent?alt=sse", json=_request("busy"))
         chunks = [json.loads(line[6:]) for line in stream.text.splitlines() if line]
-        assert [chunk["candidates"][0].get("finishReason") for chunk in chunks] == [None, "STOP"]
+        candidates = [chunk["candidates"][0] for chunk in chunks]
+        assert [one.get("finishReason") for one in candidates] == [None, None, "STOP"]
+        parts = [part for one in candidates for part in one["content"]["parts"]]
+        assert [part.get("text") for part in parts] == ["a ", "b", None]
+        assert ["usageMetadata" in chunk for chunk in chunks] == [False, False, True]
         calls = httpx.get(f"{model.url}/calls").json()
         assert [(call["rule"], call["status"]) for call in calls] == [
             ("fallback", 200),

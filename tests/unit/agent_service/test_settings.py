@@ -25,12 +25,15 @@ def test_everything_comes_from_the_environment() -> None:
             "AGENT_MODEL_TIMEOUT": "1.5",
             "AGENT_MAX_MODEL_CALLS": "3",
             "AGENT_MODEL_CONCURRENCY": "2",
+            "RESTATE_INGRESS_URL": " https://restate.example:8080/ ",
+            "AGENT_STREAM_INTERVAL": "0.2",
         }
     )
     assert settings.port == 1234
     assert settings.identity_keys == ("publickeyv1_a", "publickeyv1_b")
     assert (settings.model_timeout, settings.max_model_calls) == (1.5, 3)
     assert settings.model_concurrency == 2
+    assert (settings.ingress_url, settings.stream_interval) == ("https://restate.example:8080", 0.2)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,7 @@ def test_everything_comes_from_the_environment() -> None:
         ({"AGENT_MODEL_TIMEOUT": "-1"}, "AGENT_MODEL_TIMEOUT must be between"),
         ({"AGENT_MODEL_TIMEOUT": "nan"}, "AGENT_MODEL_TIMEOUT must be between"),
         ({"AGENT_MODEL_TIMEOUT": "5000"}, "AGENT_ABORT_TIMEOUT"),
+        ({"RESTATE_INGRESS_URL": "restate:8080"}, "RESTATE_INGRESS_URL must be an http"),
     ],
 )
 def test_bad_values_are_named(env: dict[str, str], said: str) -> None:

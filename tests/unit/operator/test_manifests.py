@@ -1,5 +1,6 @@
 """What a revision is made of."""
 
+from dataclasses import replace
 from typing import Any
 
 from agent_operator.api import names
@@ -44,6 +45,22 @@ def test_the_agent_learns_who_it_is() -> None:
     assert env["AGENT_NAMESPACE"] == "team"
     assert env["AGENT_REVISION"] == wish(port=9090).name
     assert env["PORT"] == "9090"
+
+
+def test_the_agent_learns_where_the_ingress_is_unless_the_user_says_so() -> None:
+    given = {"name": "RESTATE_INGRESS_URL", "value": "http://mine"}
+    own = {"spec": {"containers": [{"name": "agent", "env": [given]}]}}
+    for spec, expected in (
+        ({}, "http://restate.test:8080"),
+        ({"env": [given]}, "http://mine"),
+        ({"template": own}, "http://mine"),
+    ):
+        wanted = replace(wish(**spec), ingress="http://restate.test:8080")
+        made = manifests.replica_set(agent(**spec), wanted)
+        (only,) = made["spec"]["template"]["spec"]["containers"]
+        values = [e["value"] for e in only["env"] if e["name"] == "RESTATE_INGRESS_URL"]
+        assert values == [expected]
+    assert "RESTATE_INGRESS_URL" not in {e["name"] for e in container()["env"]}
 
 
 def test_the_model_key_stays_a_reference() -> None:

@@ -116,3 +116,36 @@ def test_the_operators_own_settings() -> None:
 def test_settings_that_can_not_be_meant(env: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Settings.from_env({"RESTATE_ADMIN_URL": "http://restate.example:9070", **env})
+
+
+SERVED = replace(SETTINGS, ingress_url="http://restate.test:8080")
+INGRESSES: list[tuple[dict[str, Any] | None, str]] = [
+    (None, SERVED.ingress_url),
+    ({"http11": True}, SERVED.ingress_url),
+    ({"adminURL": RESTATE.url}, SERVED.ingress_url),
+    ({"adminURL": FAR}, ""),
+    ({"adminURL": FAR, "ingressURL": "https://in.example/"}, "https://in.example"),
+    ({"ingressURL": "https://in.example"}, "https://in.example"),
+    ({"service": {"name": "r"}}, "http://r.team.svc.cluster.local:8080"),
+    (
+        {"service": {"name": "r", "namespace": "t", "scheme": "https", "ingressPort": 443}},
+        "https://r.t.svc.cluster.local:443",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ref", "ingress"), INGRESSES, ids=str)
+def test_where_pods_reach_the_ingress(ref: dict[str, Any] | None, ingress: str) -> None:
+    made = wanted(agent(restate=ref) if ref else agent(), SERVED)
+    assert made.ingress == ingress
+
+
+def test_only_a_named_ingress_is_part_of_a_revision() -> None:
+    # The operator's default is not: another one must not roll out every agent.
+    assert wanted(agent(), SERVED).name == wanted(agent(), SETTINGS).name
+    far = wanted(agent(restate={"adminURL": FAR}), SETTINGS)
+    named = wanted(agent(restate={"adminURL": FAR, "ingressURL": "https://in.example"}), SETTINGS)
+    assert far.name != named.name
+    usual = wanted(agent(restate={"service": {"name": "r"}}), SETTINGS)
+    port = wanted(agent(restate={"service": {"name": "r", "ingressPort": 81}}), SETTINGS)
+    assert usual.name != port.name

@@ -14,3 +14,11 @@ def test_a_lease_lasts_as_told() -> None:
 def test_a_lease_that_is_too_short_or_no_number_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match=f"LEASE_SECONDS is '{value}'.*15 or more"):
         Settings.from_env({"LEASE_SECONDS": value})
+
+
+def test_an_ingress_is_an_address() -> None:
+    assert Settings.from_env({}).ingress_url == ""
+    given = Settings.from_env({"RESTATE_INGRESS_URL": "http://restate:8080/"})
+    assert given.ingress_url == "http://restate:8080"
+    with pytest.raises(SettingsError, match="RESTATE_INGRESS_URL is no plain http"):
+        Settings.from_env({"RESTATE_INGRESS_URL": "restate:8080"})

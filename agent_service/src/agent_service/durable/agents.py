@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 from google.adk.agents.base_agent import BaseAgent
 from google.adk.agents.llm_agent import LlmAgent
-from google.adk.apps.app import App
+from google.adk.apps.app import App, EventsCompactionConfig
+from google.adk.apps.llm_event_summarizer import LlmEventSummarizer
 from google.adk.models.base_llm import BaseLlm
 from google.adk.tools.agent_tool import AgentTool
 from google.adk.workflow import BaseNode, Workflow
@@ -14,7 +16,7 @@ from restate.ext.adk import RestatePlugin
 
 from agent_service.durable.confirmation import ask_for_confirmations
 from agent_service.durable.mcp import journal_mcp
-from agent_service.durable.models import journal_models
+from agent_service.durable.models import journal_models, journaled
 from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
 from agent_service.telemetry.tools import CountedTools
@@ -44,11 +46,29 @@ def durable_app(served: Served) -> App:
     if isinstance(served, App):
         # The SDK's own plugin would journal each model call a second time, around ours.
         plugins = [plugin for plugin in served.plugins if not isinstance(plugin, RestatePlugin)]
-        return served.model_copy(update={"plugins": [OrderedBranches(), CountedTools(), *plugins]})
+        return served.model_copy(
+            update={
+                "plugins": [OrderedBranches(), CountedTools(), *plugins],
+                "events_compaction_config": _journaled(served.events_compaction_config),
+            }
+        )
     # No validation: an app's name must be a Python identifier, an agent's already is one.
     return App.model_construct(
         name=served.name, root_agent=root, plugins=[OrderedBranches(), CountedTools()]
     )
+
+
+def _journaled(config: EventsCompactionConfig | None) -> EventsCompactionConfig | None:
+    """The config of an app that sums its sessions up, with a summarizer whose call is a step.
+
+    One that ADK makes has the agent's model, which is journaled already.
+    """
+    summarizer = config.summarizer if config is not None else None
+    if config is None or type(summarizer) is not LlmEventSummarizer:
+        return config
+    twin = copy(summarizer)
+    twin._llm = journaled(summarizer._llm)
+    return config.model_copy(update={"summarizer": twin})
 
 
 def models_of(served: Served) -> Iterator[BaseLlm]:

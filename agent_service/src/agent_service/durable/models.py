@@ -22,6 +22,7 @@ from restate import RunOptions
 from restate.serde import Serde
 
 from agent_service.durable.failures import model_failure
+from agent_service.durable.publishing import publishing
 from agent_service.durable.scope import (
     TurnScope,
     current_turn,
@@ -66,6 +67,9 @@ class _Journaled:
     ) -> AsyncGenerator[LlmResponse, None]:
         """Calls the model, or replays what it answered.
 
+        Complete responses are all that comes out. Where the turn streams, the text of partial ones
+        is published on the way, by the one attempt that calls the model.
+
         Raises:
             restate.TerminalError: the provider refused the request for good.
         """
@@ -77,17 +81,26 @@ class _Journaled:
             model,
             super().generate_content_async,  # type: ignore[misc]
         )
+        target = turn.stream if stream else None
+        message = target.next_message() if target is not None else 0
+        author = _agent_of(llm_request)
 
         async def call() -> ModelStep:
             enter_step()
+            found: list[LlmResponse] = []
             try:
                 # First its turn, for as long as it takes, and then the model's time.
                 async with (
+                    publishing(target, message, author) as text,
                     turn.model_slot,
                     asyncio.timeout(turn.model_timeout),
                     aclosing(plain(llm_request, stream=stream)) as answers,
                 ):
-                    found = [answer async for answer in answers if not answer.partial]
+                    async for answer in answers:
+                        if text is not None:
+                            text.take(answer)
+                        if not answer.partial:
+                            found.append(answer)
             except Exception as error:
                 raise model_failure(error, model) from error
             return ModelStep(responses=found, finished_at=time.time())
@@ -98,6 +111,11 @@ class _Journaled:
         _account(turn, step)
         for response in step.responses:
             yield response
+
+
+def _agent_of(request: LlmRequest) -> str:
+    # The label that ADK puts on each request, for bills to be split by.
+    return (request.config.labels or {}).get("adk_agent_name", "")
 
 
 def _account(turn: TurnScope, step: ModelStep) -> None:

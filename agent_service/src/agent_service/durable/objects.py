@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import restate
-from google.adk.agents.run_config import RunConfig
+from google.adk.agents.run_config import RunConfig, StreamingMode  # type: ignore[attr-defined]
 from google.adk.events.event import Event
 from google.adk.runners import Runner
 from google.genai import types
@@ -37,10 +37,12 @@ from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.identity import SessionId, session_of
 from agent_service.durable.keeping import Chosen, Keeping
+from agent_service.durable.partial_text import Ending
 from agent_service.durable.peers import Peers
+from agent_service.durable.publishing import Ingress, TurnStream
 from agent_service.durable.removal import add_removal
 from agent_service.durable.requests import RequestSerde, readable
-from agent_service.durable.scope import Clock, TurnScope, current_turn, turn_scope
+from agent_service.durable.scope import Clock, TurnScope, turn_scope
 from agent_service.durable.sessions import (
     ModelSerde,
     ObjectSessions,
@@ -52,6 +54,7 @@ from agent_service.durable.sessions import (
     turn_numbers,
 )
 from agent_service.durable.shared_state import Opening, Profile, SharedState
+from agent_service.durable.streams import NO_INGRESS, Streams, service_name
 from agent_service.durable.views import view
 from agent_service.settings import Settings
 from agent_service.telemetry.attempts import began_in, watched_turns
@@ -76,6 +79,7 @@ class Begin(BaseModel):
         number: the turn's in the session, if that could be told.
         invocation: Restate's id of the turn.
         app: the agent's ``app:`` state, if the process knew it.
+        streams: whether partial text is published; absent if nobody asked for it.
     """
 
     at: float
@@ -83,9 +87,12 @@ class Begin(BaseModel):
     number: int | None = None
     invocation: str = ""
     app: Profile | None = None
+    streams: bool | None = None
 
 
-async def _begin(context: restate.ObjectContext, shared: SharedState) -> Begin:
+async def _begin(
+    context: restate.ObjectContext, shared: SharedState, streams: bool | None
+) -> Begin:
     async def look() -> Begin:
         sent = sent_state()
         return Begin(
@@ -94,6 +101,7 @@ async def _begin(context: restate.ObjectContext, shared: SharedState) -> Begin:
             number=None if sent is None else max(turn_numbers(sent.entries), default=0) + 1,
             invocation=context.request().id,
             app=shared.cached(),
+            streams=streams,
         )
 
     return await context.run_typed("begin", look, RunOptions(serde=_BEGIN))
@@ -134,6 +142,7 @@ class AgentTurns:
         settings: how to serve it.
         shared: what its sessions share.
         keeping: its artifacts and memory.
+        streams: what keeps the partial text of turns.
         model_slot: what each model call holds while it is under way; a semaphore limits them.
     """
 
@@ -143,6 +152,7 @@ class AgentTurns:
         settings: Settings,
         shared: SharedState,
         keeping: Keeping,
+        streams: Streams,
         model_slot: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
         self._keeping = keeping
@@ -150,7 +160,8 @@ class AgentTurns:
         self._app = durable_app(served)
         self._settings = settings
         self._shared = shared
-        self._run_config = RunConfig(max_llm_calls=settings.max_model_calls)
+        self._streams = streams
+        self._ingress = Ingress(settings.ingress_url) if settings.ingress_url else None
         self.name: str = served.name
 
     async def run(self, context: restate.ObjectContext, request: TurnRequest) -> TurnAnswer:
@@ -163,7 +174,8 @@ class AgentTurns:
         identity = session_of(context)
         if not request.message.strip():
             raise TerminalError("message must not be empty", HTTPStatus.BAD_REQUEST)
-        begin = await _begin(context, self._shared)
+        streams = self._ingress is not None if request.stream else None
+        begin = await _begin(context, self._shared, streams)
         began_in(begin.invocation)
         clock = Clock(begin.at)
         async with branching(context) as branches:
@@ -188,6 +200,7 @@ class AgentTurns:
             turn=number,
             revision=self._settings.revision,
             usage=scope.usage,
+            not_streamed=NO_INGRESS if begin.streams is False else "",
         )
 
     async def _take_turn(self, turn: _Turn, message: str) -> tuple[int, str]:
@@ -195,10 +208,11 @@ class AgentTurns:
         await inbox.drop_stale(store)
         number = turn.begin.number or await next_turn(store, None)
         created_at = await sessions.begin_turn(number, message, turn.begin.invocation)
-        current_turn().number = number
+        turn.scope.number = number
+        self._begin_stream(turn)
         try:
             await self._share(turn, created_at)
-            text = await self._answer(sessions, turn.identity, message)
+            text = await self._answer(turn, message)
             turn.scope.branches.check_cancelled()
             await self._save(turn)
         except (Exception, TurnCancelled, BaseExceptionGroup) as error:
@@ -209,9 +223,38 @@ class AgentTurns:
                 await self._save(turn)
             inbox.drop(turn.scope)
             sessions.end_turn(revision=self._settings.revision, error=final.message)
+            self._end_stream(turn)
             raise final from error
         sessions.end_turn(revision=self._settings.revision)
+        self._end_stream(turn)
         return number, text
+
+    def _begin_stream(self, turn: _Turn) -> None:
+        context, number = turn.scope.context, turn.scope.number
+        if turn.begin.streams is False:
+            # Readers shall not wait for what won't come.
+            self._tell_end(turn, NO_INGRESS)
+        elif turn.begin.streams and self._ingress is not None:
+            turn.scope.stream = TurnStream(
+                self._ingress,
+                service_name(self.name),
+                turn.identity.key,
+                # Its own id, which readers know it by, also where it was restarted from a step.
+                context.request().id,
+                number,
+                self._settings.stream_interval,
+            )
+
+    def _end_stream(self, turn: _Turn) -> None:
+        if turn.begin.streams and turn.sessions.deleted:
+            self._streams.forget_later(turn.scope.context, turn.identity.key)
+        elif turn.begin.streams:
+            self._tell_end(turn)
+
+    def _tell_end(self, turn: _Turn, reason: str = "") -> None:
+        # By the number and the id that the journal knows: a restarted turn must say the same.
+        ending = Ending(turn=turn.begin.invocation, number=turn.scope.number, reason=reason)
+        self._streams.end(turn.scope.context, turn.identity.key, ending)
 
     async def _share(self, turn: _Turn, created_at: float) -> None:
         """Reads the state that the session shares with others."""
@@ -235,11 +278,12 @@ class AgentTurns:
             if user:
                 await self._shared.forget(context, user, turn.identity.session)
 
-    async def _answer(self, sessions: ObjectSessions, identity: SessionId, message: str) -> str:
+    async def _answer(self, turn: _Turn, message: str) -> str:
+        identity = turn.identity
         runner = Runner(
             app=self._app,
             app_name=self.name,
-            session_service=sessions,
+            session_service=turn.sessions,
             artifact_service=self._keeping.artifacts_in_turn(),
             memory_service=self._keeping.memory_in_turn(),
         )
@@ -249,7 +293,10 @@ class AgentTurns:
                 user_id=identity.user_id,
                 session_id=identity.session,
                 new_message=types.UserContent(message),
-                run_config=self._run_config,
+                run_config=RunConfig(
+                    max_llm_calls=self._settings.max_model_calls,
+                    streaming_mode=StreamingMode.SSE if turn.begin.streams else StreamingMode.NONE,
+                ),
             )
         ) as events:
             # To the very end, errors included: ADK reports one as an event before it raises it.
@@ -283,7 +330,8 @@ def agent_objects(
     }
     shared = SharedState(served.name, options)
     keeping = Keeping(served.name, options, chosen or Chosen())
-    turns = AgentTurns(served, settings, shared, keeping, model_slot)
+    streams = Streams(served.name, options)
+    turns = AgentTurns(served, settings, shared, keeping, streams, model_slot)
     service = restate.VirtualObject(
         turns.name,
         description=root_of(served).description or None,
@@ -330,5 +378,5 @@ def agent_objects(
         at = datetime.fromtimestamp(await ctx.time(), UTC)
         return await inbox.answer(inbox.as_resolver(ctx), given, at)
 
-    add_removal(service, shared, keeping)
-    return [service, shared.users, shared.app, *keeping.companions]
+    add_removal(service, shared, keeping, streams)
+    return [service, shared.users, shared.app, *keeping.companions, streams.service]

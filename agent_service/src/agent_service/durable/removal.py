@@ -12,9 +12,12 @@ from agent_service.durable.identity import session_of
 from agent_service.durable.keeping import Keeping
 from agent_service.durable.sessions import Reader, running_turn
 from agent_service.durable.shared_state import SharedState
+from agent_service.durable.streams import Streams
 
 
-def add_removal(service: restate.VirtualObject, shared: SharedState, keeping: Keeping) -> None:
+def add_removal(
+    service: restate.VirtualObject, shared: SharedState, keeping: Keeping, streams: Streams
+) -> None:
     """Gives an agent's virtual object the handlers ``cancel`` and ``delete``."""
 
     @service.handler(kind="shared")
@@ -30,6 +33,7 @@ def add_removal(service: restate.VirtualObject, shared: SharedState, keeping: Ke
         there = bool(await ctx.state_keys())
         await keeping.forget_session(ctx, identity)
         ctx.clear_all()
+        await streams.forget(ctx, ctx.key())
         if identity.user:
             await shared.forget(ctx, identity.user, identity.session)
         return DeleteReceipt(deleted=there)

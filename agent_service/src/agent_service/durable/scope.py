@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import restate
@@ -23,6 +23,9 @@ from restate import TerminalError
 from agent_service.api import PendingApproval, Usage
 from agent_service.durable.branches import Branches
 from agent_service.telemetry.attempts import current_attempt
+
+if TYPE_CHECKING:
+    from agent_service.durable.publishing import TurnStream
 
 # Distinct times keep the order of events where only their times are compared.
 _TICK = 1e-5
@@ -62,6 +65,7 @@ class TurnScope:
         pending: the approvals that it waits for, by id, oldest first.
         number: the turn's in its session, from 1; 0 until it is known.
         model_slot: what a model call holds while it is under way.
+        stream: where the text of its model calls is published; ``None``: nowhere.
         listed: what MCP servers have listed in this turn, by toolset and question.
     """
 
@@ -73,6 +77,7 @@ class TurnScope:
     pending: dict[str, PendingApproval] = field(default_factory=dict)
     number: int = 0
     model_slot: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
+    stream: TurnStream | None = None
     listed: dict[tuple[int, str], Any] = field(default_factory=dict)
 
 

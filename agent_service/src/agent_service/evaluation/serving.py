@@ -47,7 +47,9 @@ async def serving(
 
     port = await _free_port()
     # Its Restate is on the same machine and signs nothing.
-    chosen = replace(settings, port=port, identity_keys=(), graceful_timeout=1.0)
+    chosen = replace(
+        settings, port=port, identity_keys=(), graceful_timeout=1.0, ingress_url=ingress
+    )
     config = server_config(chosen)
     config.bind = [f"127.0.0.1:{port}"]
     stop = asyncio.Event()

@@ -34,6 +34,8 @@ class When(ScriptModel):
         response_has: fields that this response must have, with any value.
         after_response: False fits only before a function has responded, True only after.
         system: a regular expression searched in the system instruction.
+        history: one searched in what was said before the user's last message; its named groups can
+            be used as well.
     """
 
     text: str | None = None
@@ -43,6 +45,7 @@ class When(ScriptModel):
     response_has: list[str] = []
     after_response: bool | None = None
     system: str | None = None
+    history: str | None = None
 
 
 class Call(ScriptModel):
@@ -71,6 +74,7 @@ class Reply(ScriptModel):
         message: the error's message.
         retry_after: seconds, sent with an error.
         delay: seconds until the answer.
+        pause: seconds between two words of a streamed answer.
         times: how often the rule may be used, from the server's start; None: always.
     """
 
@@ -81,6 +85,7 @@ class Reply(ScriptModel):
     message: str = "scripted failure"
     retry_after: float | None = None
     delay: float = Field(default=0.0, ge=0.0)
+    pause: float = Field(default=0.0, ge=0.0)
     times: int | None = None
 
 
@@ -133,6 +138,7 @@ class Asked:
         tools: the declared functions.
         responses: function name and response, if the last content holds any.
         contents: how many messages there are.
+        history: what was said before the user's last message, by both.
     """
 
     text: str
@@ -140,6 +146,7 @@ class Asked:
     tools: frozenset[str]
     responses: tuple[tuple[str, dict[str, Any]], ...]
     contents: int = 0
+    history: str = ""
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Asked:
@@ -152,6 +159,7 @@ class Asked:
             system=_text(_field(request, "systemInstruction") or {}),
             tools=frozenset(_tools(request)),
             contents=len(contents),
+            history="\n".join(_text(c) for c in contents if not users or c is not users[-1]),
             responses=tuple(
                 (response.get("name", ""), response.get("response") or {})
                 for part in last.get("parts") or []
@@ -187,8 +195,10 @@ def match(rule: Rule, asked: Asked) -> Match | None:
     """Says whether, and with what values, a rule fits a request."""
     when = rule.when
     groups = _searched(when.text, asked.text)
-    if groups is None or _searched(when.system, asked.system) is None:
+    before = _searched(when.history, asked.history)
+    if groups is None or before is None or _searched(when.system, asked.system) is None:
         return None
+    groups = before | groups
     if when.tool is not None and when.tool not in asked.tools:
         return None
     if when.after_response is not None and when.after_response != bool(asked.responses):

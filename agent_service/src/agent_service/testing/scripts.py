@@ -76,6 +76,83 @@ _CLAIMS = [
     ),
 ]
 
+_ORDER = r"(?i:order)\s+(?:(?i:number|no\.?)\s*|#)?(?P<order>[A-Za-z]-\d+)"
+_PROBLEM = r"(?P<problem>(?i:is|was|came|arrived)\s+(?i:broken|damaged|missing|late)\b[^.!?]*)"
+_TERMS = (
+    "You can send goods back within 30 days of their arrival, as long as they are unused and still "
+    "in their box. Pack them well, put the slip from the parcel on top, and hand them in at any "
+    "post office: you pay nothing for it. The money comes back within a week after the parcel has "
+    "reached us, the same way as you paid. Kettles, lamps and chairs that were broken when they "
+    "came are no returns: tell me the order and what is wrong, and a colleague looks after it. If "
+    "anything else is unclear, just ask me."
+)
+_SUPPORT = [
+    # What ADK asks for where a long session is summed up.
+    Rule(
+        name="support summary",
+        when=When(text=f"(?s)^The following is a conversation history.*?{_ORDER}"),
+        reply=Reply(text="Conversation Language: English. The customer asked for order {order}."),
+    ),
+    Rule(
+        name="summary",
+        when=When(text="^The following is a conversation history"),
+        reply=Reply(text="Conversation Language: English. They talked."),
+    ),
+    Rule(
+        name="support order",
+        when=When(response_of="find_order", response_has=["status"]),
+        reply=Reply(text="Order {order} ({items}) is {status}: {note}."),
+    ),
+    Rule(
+        name="support unknown",
+        when=When(response_of="find_order", response_has=["error"]),
+        reply=Reply(text="Sorry, {error}."),
+    ),
+    Rule(
+        name="support opened",
+        when=When(response_of="open_ticket"),
+        reply=Reply(text="I am sorry. I have opened ticket {ticket} for order {order}: {problem}."),
+    ),
+    Rule(
+        name="support tickets",
+        when=When(response_of="my_tickets"),
+        reply=Reply(text="You have {count} tickets."),
+    ),
+    Rule(
+        name="support problem",
+        when=When(tool="open_ticket", text=f"{_ORDER}.*?{_PROBLEM}", after_response=False),
+        reply=Reply(
+            calls=[Call(name="open_ticket", args={"order": "{order}", "problem": "{problem}"})]
+        ),
+    ),
+    Rule(
+        name="support lookup",
+        when=When(tool="find_order", text=_ORDER, after_response=False),
+        reply=Reply(calls=[Call(name="find_order", args={"order": "{order}"}, for_each=_ORDER)]),
+    ),
+    Rule(
+        name="support which tickets",
+        when=When(tool="my_tickets", text="(?i)tickets", after_response=False),
+        reply=Reply(calls=[Call(name="my_tickets")]),
+    ),
+    Rule(
+        name="support recall",
+        when=When(tool="find_order", text="(?i)which order", history=_ORDER),
+        reply=Reply(text="You asked for order {order}."),
+    ),
+    # Long, so that it is worth streaming.
+    Rule(
+        name="support terms",
+        when=When(tool="find_order", text="(?i)send .*back|returns?\\b"),
+        reply=Reply(text=_TERMS, pause=0.1),
+    ),
+    Rule(
+        name="support how",
+        when=When(tool="find_order", after_response=False),
+        reply=Reply(text="How can I help? Tell me an order's number, or what is wrong with it."),
+    ),
+]
+
 FALLBACK = Rule(
     name="fallback",
     reply=Reply(text="I am a scripted model, and I have no answer in my script for this."),
@@ -84,4 +161,4 @@ FALLBACK = Rule(
 
 def default_script() -> list[Rule]:
     """Returns the rules for the shipped agents, and one that fits everything else."""
-    return [*_WEATHER, *_CLAIMS, FALLBACK]
+    return [*_SUPPORT, *_WEATHER, *_CLAIMS, FALLBACK]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,8 @@ from starlette.routing import Route
 from agent_service.testing.rules import Asked, Match, Rule, match, parts_of
 from agent_service.testing.scripts import FALLBACK, default_script
 
+# A word, with the space after it.
+_WORDS = re.compile(r"\s*\S+\s*")
 _RULES = TypeAdapter(list[Rule])
 _STATUS_WORDS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}
 _STATUS_WORDS |= {404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
@@ -150,12 +153,25 @@ def _answer(parts: list[dict[str, Any]], asked: Asked, model: str) -> dict[str, 
     }
 
 
-async def _stream(parts: list[dict[str, Any]], asked: Asked, model: str) -> AsyncIterator[str]:
+def _pieces(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Texts word by word, and everything else whole."""
     for part in parts:
-        whole = _answer([part], asked, model)
-        if part is not parts[-1]:
-            del whole["candidates"][0]["finishReason"]
-        yield f"data: {json.dumps(whole, ensure_ascii=False)}\r\n\r\n"
+        for word in _WORDS.findall(part.get("text", "")) or [None]:
+            yield part if word is None else {**part, "text": word}
+
+
+async def _stream(found: Match, asked: Asked, model: str) -> AsyncIterator[str]:
+    parts = parts_of(found, asked)
+    whole = _answer(parts, asked, model)
+    pieces = list(_pieces(parts))
+    for number, piece in enumerate(pieces, 1):
+        chunk = _answer([piece], asked, model)
+        if number < len(pieces):
+            del chunk["candidates"][0]["finishReason"], chunk["usageMetadata"]
+        else:
+            chunk["usageMetadata"] = whole["usageMetadata"]
+        yield f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\n"
+        await asyncio.sleep(found.rule.reply.pause)
 
 
 def build_app(script: Script) -> Starlette:
@@ -171,10 +187,9 @@ def build_app(script: Script) -> Starlette:
             await asyncio.sleep(found.rule.reply.delay)
         if found.rule.reply.status >= 400:
             return _error(found)
-        parts = parts_of(found, asked)
         if verb == "generateContent":
-            return JSONResponse(_answer(parts, asked, model))
-        return StreamingResponse(_stream(parts, asked, model), media_type="text/event-stream")
+            return JSONResponse(_answer(parts_of(found, asked), asked, model))
+        return StreamingResponse(_stream(found, asked, model), media_type="text/event-stream")
 
     async def calls(_request: Request) -> Response:
         return JSONResponse([call.model_dump() for call in script.calls()])

@@ -25,6 +25,9 @@ _NO_HEADERS: Final = (
     "transfer-encoding",
     "upgrade",
 )
+INGRESS_PORT: Final = 8080
+"""The usual port of Restate's ingress."""
+
 _NAMED: Final = "(has(self.adminURL) || has(self.service))"
 _HTTPS: Final = (
     "((has(self.adminURL) && self.adminURL.startsWith('https://'))"
@@ -50,6 +53,9 @@ class RestateService(ApiModel):
     )
     scheme: Literal["http", "https"] = Field(
         "http", description="Whether it speaks TLS.", examples=["https"]
+    )
+    ingress_port: int = Field(
+        INGRESS_PORT, description="Port of Restate's ingress.", ge=1, le=65_535, examples=[8080]
     )
 
 
@@ -95,7 +101,7 @@ class HeaderSpec(ApiModel):
 class RestateRef(ApiModel):
     """The Restate server that the agent's revisions register with, and how it calls them.
 
-    The address, ``http11`` and ``headers`` are part of a revision. The Secrets are not: when one
+    The addresses, ``http11`` and ``headers`` are part of a revision. The Secrets are not: when one
     changes, or another one is named, the operator uses what it finds.
     """
 
@@ -135,6 +141,16 @@ class RestateRef(ApiModel):
     )
     service: RestateService | None = Field(
         None, description="The Service of a Restate in this cluster, in place of adminURL."
+    )
+    ingress_url: str | None = Field(
+        None,
+        alias="ingressURL",
+        description="Address of Restate's ingress as the agent's pods reach it, for the partial"
+        " text of turns that stream (RESTATE_INGRESS_URL there). Without it, that of the service,"
+        " or the operator's default for the operator's own Restate.",
+        pattern=ADDRESS_PATTERN,
+        max_length=512,
+        examples=["https://restate.example:8080"],
     )
     token_secret: SecretKey | None = Field(
         None,

@@ -8,12 +8,14 @@ while turns still need them (docs/decisions/0007).
 from collections.abc import Sequence
 from typing import Final
 
-from agent_operator.api import AgentDeployment, names, providers
+from agent_operator.api import AgentDeployment, AgentDeploymentSpec, names, providers
 from agent_operator.api.base import ApiModel
 from agent_operator.api.spec import Model
 from agent_operator.reconcile import pod_template, restates, trust
 from agent_operator.reconcile.pod_template import Manifest, ShortForms
 from agent_operator.reconcile.revisions import Wanted
+
+INGRESS_VARIABLE: Final = "RESTATE_INGRESS_URL"
 
 CANDIDATE: Final = "candidate"
 """The role with which each revision begins: see roles.py."""
@@ -123,7 +125,18 @@ def _env(agent: AgentDeployment, revision: Wanted) -> list[Manifest]:
         {"name": "AGENT_REVISION", "value": revision.name},
         {"name": "PORT", "value": str(spec.port)},
     ]
+    if revision.ingress and INGRESS_VARIABLE not in _named_by_user(spec):
+        env.append({"name": INGRESS_VARIABLE, "value": revision.ingress})
     return env + (_model_env(spec.model) if spec.model else []) + (_dump_all(spec.env) or [])
+
+
+def _named_by_user(spec: AgentDeploymentSpec) -> set[str]:
+    """The variables that the spec gives to the agent's container."""
+    containers = ((spec.template or {}).get("spec") or {}).get("containers") or ()
+    own = [c for c in containers if c["name"] == names.IMAGE_CONTAINER]
+    return {one.name for one in spec.env or ()} | {
+        one["name"] for c in own for one in c.get("env") or ()
+    }
 
 
 def _model_env(model: Model) -> list[Manifest]:

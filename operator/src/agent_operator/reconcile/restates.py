@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from agent_operator.api import AgentDeployment, AgentDeploymentSpec, names
 from agent_operator.api.base import SecretKey as SecretKeySpec
-from agent_operator.api.restate import HeaderSpec, RestateRef
+from agent_operator.api.restate import HeaderSpec, RestateRef, RestateService
 from agent_operator.restate.server import Calling, Header, SecretKey, Server
 from agent_operator.settings import Settings
 
@@ -35,6 +35,17 @@ def wanted_by(agent: AgentDeployment, settings: Settings) -> Server:
         ca=_key(ref.ca_secret),
     )
     return _with_namespace(own, agent.metadata.namespace, settings)
+
+
+def ingress_of(agent: AgentDeployment, settings: Settings) -> str:
+    """Where the agent's pods reach the ingress of its Restate; empty: nobody said."""
+    ref = agent.spec.restate
+    if ref is not None and ref.ingress_url:
+        return ref.ingress_url.rstrip("/")
+    if ref is not None and ref.service is not None:
+        return _at(ref.service, ref.service.ingress_port, agent.metadata.namespace, settings)
+    own = wanted_by(agent, settings).url == settings.restate.url
+    return settings.ingress_url if own else ""
 
 
 def calling_of(spec: AgentDeploymentSpec) -> Calling:
@@ -80,8 +91,12 @@ def read_notes(
 def _address(ref: RestateRef, namespace: str, settings: Settings) -> str | None:
     if ref.service is None:
         return ref.admin_url.rstrip("/") if ref.admin_url else None
-    host = f"{ref.service.name}.{ref.service.namespace or namespace}.svc.{settings.cluster_domain}"
-    return f"{ref.service.scheme}://{host}:{ref.service.port}"
+    return _at(ref.service, ref.service.port, namespace, settings)
+
+
+def _at(service: RestateService, port: int, namespace: str, settings: Settings) -> str:
+    host = f"{service.name}.{service.namespace or namespace}.svc.{settings.cluster_domain}"
+    return f"{service.scheme}://{host}:{port}"
 
 
 def _with_namespace(server: Server, namespace: str, settings: Settings) -> Server:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from agent_operator.api import AgentDeployment, AgentDeploymentSpec
+from agent_operator.api.restate import INGRESS_PORT
 from agent_operator.api.scaling import Autoscaler
 from agent_operator.reconcile import restates
 from agent_operator.restate.server import Calling, Server
@@ -29,7 +30,10 @@ _HASH_LENGTH: Final = 10
 
 @dataclass(frozen=True)
 class Wanted:
-    """The revision that a spec asks for. ``uri`` is where Restate will call it."""
+    """The revision that a spec asks for.
+
+    ``uri`` is where Restate will call it, ``ingress`` where it reaches Restate, if anywhere.
+    """
 
     name: str
     image: str
@@ -38,6 +42,7 @@ class Wanted:
     uri: str
     calling: Calling = field(default_factory=Calling)
     spec_hash: str | None = None
+    ingress: str = ""
 
 
 def wanted(agent: AgentDeployment, settings: Settings, config: str | None = None) -> Wanted:
@@ -57,6 +62,7 @@ def wanted(agent: AgentDeployment, settings: Settings, config: str | None = None
         uri=f"http://{host}:{agent.spec.port}",
         calling=calling,
         spec_hash=None if config is None else revision_hash(agent.spec, restate.url, calling),
+        ingress=restates.ingress_of(agent, settings),
     )
 
 
@@ -78,10 +84,22 @@ def revision_hash(
 
     The wish is hashed, not the rendered manifests, so that an operator that renders them
     otherwise (a new default) does not roll out every agent of the cluster. Of a Restate, its
-    address and how it calls the revision count, and not which Secrets hold its credentials.
+    addresses and how it calls the revision count, and not which Secrets hold its credentials.
     """
     parts = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_PART))
-    registers = [admin_url] if calling == Calling() else [admin_url, asdict(calling)]
+    registers: list[object] = [admin_url] if calling == Calling() else [admin_url, asdict(calling)]
+    registers += _named_ingress(spec)
     whole = [parts, *registers, *([] if config is None else [config])]
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def _named_ingress(spec: AgentDeploymentSpec) -> list[object]:
+    """What a spec says of the ingress; nothing for what the operator knows by itself."""
+    ref = spec.restate
+    if ref is None:
+        return []
+    if ref.ingress_url:
+        return [{"ingress": ref.ingress_url}]
+    port = ref.service.ingress_port if ref.service else INGRESS_PORT
+    return [] if port == INGRESS_PORT else [{"ingress": port}]
