@@ -379,4 +379,4 @@ def agent_objects(
         return await inbox.answer(inbox.as_resolver(ctx), given, at)
 
     add_removal(service, shared, keeping, streams)
-    return [service, shared.users, shared.app, streams.service, *keeping.companions]
+    return [service, shared.users, shared.app, *keeping.companions, streams.service]
