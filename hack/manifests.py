@@ -108,6 +108,31 @@ spec:
         - name: prepared
           emptyDir: {{}}
 """,
+    "research.yaml": """\
+# Two agents, each released by itself: a research team, and the fact checker that it calls. Turns of
+# the team wait for the fact checker without a pod, in Restate; a new image of either takes the new
+# calls, and lets those under way end where they began.
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: research
+spec:
+  image: {image}
+  args: ["agent_service.agents.research:agent"]
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+---
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: fact-checker
+spec:
+  image: {image}
+  args: ["agent_service.agents.fact_checker:agent"]
+  replicas: 2
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+""",
     "gates.yaml": """\
 # A new image takes no turn before it has answered a question, and reached its scores in an
 # evaluation set (the example that the image ships); then it waits until somebody lets it:

@@ -1,9 +1,9 @@
 """Serves Google ADK agents as durable Restate services.
 
 An agent's author needs ``serve`` (or ``python -m agent_service module:agent``), ``approval`` to
-ask a person, ``durable_tool`` for tools that are one journaled step, and ``restate_object_context``
-for journaled steps inside tools. The names load on
-first use, because google-adk takes seconds to import and not every program needs it.
+ask a person, ``durable_tool`` for tools that are one journaled step, ``remote_agent`` to ask other
+agents, and ``restate_object_context`` for journaled steps inside tools. The names load on first
+use, because google-adk takes seconds to import and not every program needs it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent_service.durable.approvals import Decision, approval
     from agent_service.durable.mcp import mcp_retries
+    from agent_service.durable.remote import remote_agent
     from agent_service.durable.tools import durable_tool
     from agent_service.serving import serve
     from agent_service.settings import Settings
@@ -26,6 +27,7 @@ __all__ = [
     "approval",
     "durable_tool",
     "mcp_retries",
+    "remote_agent",
     "restate_object_context",
     "serve",
 ]
@@ -36,6 +38,7 @@ _HOMES = {
     "approval": "agent_service.durable.approvals",
     "durable_tool": "agent_service.durable.tools",
     "mcp_retries": "agent_service.durable.mcp",
+    "remote_agent": "agent_service.durable.remote",
     "restate_object_context": "restate.ext.adk",
     "serve": "agent_service.serving",
 }

@@ -248,6 +248,10 @@ class PendingApproval(ApiModel):
         default=None, description="When it goes on without an answer, or asks somebody else."
     )
     escalated: bool = Field(default=False, description="Whether others were asked first, in vain.")
+    agent: str = Field(
+        default="", description="Which agent asks, where it is another one that this one called."
+    )
+    session: str = Field(default="", description="The key of that agent's session.")
 
 
 class PendingApprovals(RootModel[list[PendingApproval]]):

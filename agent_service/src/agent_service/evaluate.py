@@ -36,9 +36,22 @@ AT_ONCE = 4
 
 
 async def evaluate(
-    reference: str, path: Path, thresholds: dict[str, float], admin: str, ingress: str
+    reference: str,
+    path: Path,
+    thresholds: dict[str, float],
+    admin: str,
+    ingress: str,
+    beside: Sequence[str] = (),
 ) -> Verdict:
     """Runs a set, and judges it.
+
+    Args:
+        reference: the agent, as module:attribute.
+        path: the set.
+        thresholds: the least score, by metric.
+        admin: the Restate's address for administration.
+        ingress: its address for callers.
+        beside: agents that the agent calls, as module:attribute; nobody else serves them there.
 
     Raises:
         ConfigurationError: the agent, the set, a metric or the Restate can't be used.
@@ -49,14 +62,14 @@ async def evaluate(
 
     wanted = cases.read(path)
     evaluators = {m: metrics.evaluator(m, least) for m, least in thresholds.items()}
-    agent = load_agent(reference)
+    agent, *others = (load_agent(one) for one in (reference, *beside))
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(case: EvalCase, restate: cases.Restate) -> cases.Run:
         async with slots:
             return await cases.run(agent.name, case, restate)
 
-    async with serving(agent, Settings.from_env(), admin, ingress) as restate:
+    async with serving([agent, *others], Settings.from_env(), admin, ingress) as restate:
         runs = await asyncio.gather(*(one(case, restate) for case in wanted))
     scores: dict[str, dict[str, float | None]] = {metric: {} for metric in evaluators}
     for run in runs:
@@ -120,6 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--threshold", type=_threshold, action="append", required=True, metavar="METRIC=SCORE"
     )
+    parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="module:attribute",
+        help="an agent that the agent calls",
+    )
     parser.add_argument("--admin", default="http://127.0.0.1:9070", help="Restate's admin API")
     parser.add_argument("--ingress", default="http://127.0.0.1:8080", help="Restate's ingress")
     given = parser.parse_args(arguments)
@@ -127,7 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verdict = asyncio.run(
             evaluate(
-                _one(given.agents), given.set, dict(given.threshold), given.admin, given.ingress
+                _one(given.agents),
+                given.set,
+                dict(given.threshold),
+                given.admin,
+                given.ingress,
+                given.beside,
             )
         )
     except httpx.HTTPError as error:

@@ -35,7 +35,7 @@ def test_discovery_publishes_json_schemas(restate: Restate) -> None:
     handlers = {handler["name"]: handler for handler in answer.json()["handlers"]}
     assert set(handlers) == {
         *("turn", "history", "get", "approvals", "answer", "decisions"),
-        *("cancel", "delete", "erase"),
+        *("cancel", "delete", "erase", "erase_child"),
     }
     assert "message" in handlers["turn"]["input_json_schema"]["properties"]
     assert "answer" in handlers["turn"]["output_json_schema"]["properties"]

@@ -151,7 +151,7 @@ def in_a_turn() -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def turn() -> Iterator[None]:
         nothing = cast("Any", None)
-        token = scopes._current.set(TurnScope(nothing, Clock(0.0), 1.0, nothing))
+        token = scopes._current.set(TurnScope(nothing, Clock(0.0), 1.0, nothing, "Any", nothing))
         try:
             yield
         finally:

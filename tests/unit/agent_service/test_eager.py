@@ -41,12 +41,12 @@ def _framed(message: bytes, kind: int = 0) -> bytes:
 @pytest.mark.parametrize("value", [b"{}", b"", b"\x80" * 300, b"x" * 70_000])
 def test_entries_are_read_as_they_were_written(value: bytes) -> None:
     read = parse_start(_start({"session": b"{}", "turn/000001": value}))
-    assert read == SentState({"session": b"{}", "turn/000001": value}, complete=True)
+    assert read == SentState({"session": b"{}", "turn/000001": value}, complete=True, retries=300)
 
 
 def test_a_part_is_told_from_the_whole() -> None:
     read = parse_start(_start({"session": b"{}"}, partial=True))
-    assert read == SentState({"session": b"{}"}, complete=False)
+    assert read == SentState({"session": b"{}"}, complete=False, retries=300)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 20])
@@ -80,7 +80,7 @@ async def _seen_by_handler(pieces: list[bytes], path: str = "/invoke/A/turn") ->
 async def test_the_message_may_come_in_pieces(size: int) -> None:
     whole = _framed(_start({"k": b"v" * 500})) + _framed(b"input", 0x0400)
     pieces = [whole[i : i + size] for i in range(0, len(whole), size)]
-    assert await _seen_by_handler(pieces) == SentState({"k": b"v" * 500}, complete=True)
+    assert await _seen_by_handler(pieces) == SentState({"k": b"v" * 500}, True, 300)
 
 
 async def test_another_first_message_is_no_state() -> None:

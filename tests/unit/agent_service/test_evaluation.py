@@ -10,13 +10,12 @@ import pytest
 from google.adk.evaluation.eval_case import Invocation
 from google.genai import types
 
-from agent_service import evaluate
-from agent_service.agents import weather
+from agent_service import agents, evaluate
 from agent_service.errors import ConfigurationError
 from agent_service.evaluation import cases, metrics
 from agent_service.evaluation.verdict import judge
 
-SHIPPED = Path(weather.__file__).with_name("weather.evalset.json")
+AGENTS = Path(agents.__file__).parent
 
 
 def invocation(answer: str) -> Invocation:
@@ -50,12 +49,18 @@ def test_what_the_image_lacks_is_named() -> None:
         metrics.evaluator("safety_v1", 1.0)
 
 
-def test_the_shipped_set_is_one() -> None:
-    assert [case.eval_id for case in cases.read(SHIPPED)] == [
-        "one_city",
-        "two_turns",
-        "unknown_city",
-    ]
+@pytest.mark.parametrize(
+    ("shipped", "ids"),
+    [
+        ("weather", ["one_city", "two_turns", "unknown_city"]),
+        ("claims", ["small_claim", "missing_amount"]),
+        ("fact_checker", ["right", "wrong", "unknown_planet"]),
+        ("research", ["outdated_note", "two_planets", "no_planet"]),
+    ],
+)
+def test_the_shipped_sets_are_some(shipped: str, ids: list[str]) -> None:
+    path = AGENTS / f"{shipped}.evalset.json"
+    assert [case.eval_id for case in cases.read(path)] == ids
 
 
 def a_set(**case: Any) -> str:
@@ -109,8 +114,8 @@ def test_the_agent_must_be_named(
     said = tmp_path / "said"
     said.touch()
     monkeypatch.setattr(evaluate, "TERMINATION_LOG", said)
-    for agents in ([], ["a:b", "c:d"]):
-        assert evaluate.main(["--set=x", "--threshold=m=1", *agents]) == 2
+    for named in ([], ["a:b", "c:d"]):
+        assert evaluate.main(["--set=x", "--threshold=m=1", *named]) == 2
         assert "one agent can be evaluated" in json.loads(said.read_text())["reason"]
 
 

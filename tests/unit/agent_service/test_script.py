@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_service.agents import fact_checker, research
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
 from agent_service.testing.rules import Asked, fill
 from agent_service.testing.server import Script
@@ -69,6 +70,33 @@ def test_the_answer_comes_from_the_response() -> None:
     value = {"city": "Paris", "temperature": 21, "unit": "°C", "conditions": "sunny"}
     request = _request("weather in Paris", "get_weather", response=("get_weather", value))
     assert _parts(request) == [{"text": "It is 21 °C in Paris, sunny."}]
+
+
+@pytest.mark.parametrize("subject", ["size", "orbit", "moons"])
+def test_planets_are_researched(subject: str) -> None:
+    tool = f"{subject}_notes"
+    assert _calls("Tell me about Saturn.", tool) == [(tool, {"planet": "Saturn"})]
+
+
+def test_each_line_with_a_figure_is_checked() -> None:
+    lines = ["Venus has 0 moons.", "I found nothing: no notes.", "Venus is 12,104 km across."]
+    request = _request("Tell me about Venus", "FactCheckAgent")
+    request["systemInstruction"] = {"parts": [{"text": "\n".join(f"- {one}" for one in lines)}]}
+    checked = [part["functionCall"]["args"]["message"] for part in _parts(request)]
+    assert checked == [lines[0], lines[2]]
+
+
+@pytest.mark.parametrize("planet", research.NOTES)
+@pytest.mark.parametrize(
+    ("subject", "quantity"), [("size", "diameter"), ("orbit", "year"), ("moons", "moons")]
+)
+def test_what_researchers_claim_can_be_checked(planet: str, subject: str, quantity: str) -> None:
+    figure = research.NOTES[planet][list(research.SUBJECTS).index(subject)]
+    claim = research.SUBJECTS[subject].format(planet=planet, figure=figure)
+    ((_, args),) = _calls(claim, "compare")
+    claimed = float(figure.replace(",", ""))
+    assert args == {"planet": planet, "quantity": quantity, "claimed": claimed}
+    assert planet in fact_checker.ALMANAC
 
 
 def test_what_is_missing_is_asked_for_and_tools_must_be_declared() -> None:

@@ -189,6 +189,11 @@ class Branches:
         finally:
             self._forget(wait)
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the turn was cancelled."""
+        return self._cancelled
+
     def check_cancelled(self) -> None:
         """To be called where a turn has gone well.
 

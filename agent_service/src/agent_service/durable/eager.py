@@ -18,7 +18,7 @@ from typing import Any
 HEADER_BYTES = 8
 START_MESSAGE = 0x0000
 # Fields of StartMessage, and of its StateEntry.
-_STATE_MAP, _PARTIAL_STATE = 4, 5
+_STATE_MAP, _PARTIAL_STATE, _RETRIES = 4, 5, 7
 _KEY, _VALUE = 1, 2
 # Protobuf's wire types.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -32,10 +32,12 @@ class SentState:
         entries: by key, as written.
         complete: whether it is all of it; Restate leaves out what exceeds
             `worker.invoker.eager-state-size-limit` (32 MiB by default).
+        retries: how many attempts have failed since the journal's last entry.
     """
 
     entries: Mapping[str, bytes]
     complete: bool
+    retries: int = 0
 
 
 @dataclass
@@ -76,6 +78,12 @@ def sent_state() -> SentState | None:
     return sent if sent is not None and sent.complete else None
 
 
+def attempts_in_vain() -> int:
+    """How many attempts in a row added nothing to the journal; 0 if that can't be told."""
+    first = _first.get()
+    return first.state.retries if first is not None and first.state is not None else 0
+
+
 def with_sent_state(app: Any) -> Any:
     """Wraps the SDK's ASGI app so that ``sent_state`` works in its handlers."""
 
@@ -100,7 +108,7 @@ def with_sent_state(app: Any) -> Any:
 def parse_start(message: bytes) -> SentState | None:
     """Reads the state from a StartMessage's bytes; ``None`` where they are of another form."""
     entries: dict[str, bytes] = {}
-    complete = True
+    complete, retries = True, 0
     try:
         for number, value in _fields(message):
             if number == _STATE_MAP and isinstance(value, bytes):
@@ -111,9 +119,11 @@ def parse_start(message: bytes) -> SentState | None:
                     entries[key.decode()] = content
             elif number == _PARTIAL_STATE:
                 complete = not value
+            elif number == _RETRIES and isinstance(value, int):
+                retries = value
     except (IndexError, ValueError):
         return None
-    return SentState(entries, complete)
+    return SentState(entries, complete, retries)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -18,6 +19,7 @@ from agent_service.api import (
     PendingApproval,
     PendingApprovals,
 )
+from agent_service.durable.children import CALLS_KEY
 from agent_service.durable.scope import TurnScope
 from agent_service.durable.sessions import ModelSerde, Reader, Store
 from agent_service.telemetry.attempts import current_attempt
@@ -26,6 +28,7 @@ from agent_service.telemetry.metrics import count_answered, count_asked
 # One entry for all: it is read at each turn's begin, which must not list the session's keys.
 PENDING_KEY = "approvals"
 ANSWERED_PREFIX = "answered/"
+_WAITING = (PENDING_KEY, CALLS_KEY)
 
 _PENDING = ModelSerde(PendingApprovals)
 _ANSWERED = ModelSerde(AnsweredApproval)
@@ -86,15 +89,27 @@ def drop(turn: TurnScope) -> None:
     if turn.pending:
         turn.pending.clear()
         turn.context.clear(PENDING_KEY)
+    if turn.waits_for:
+        turn.waits_for.clear()
+        turn.context.clear(CALLS_KEY)
 
 
-async def drop_stale(store: Store) -> None:
+def stale_in(keys: Collection[str]) -> list[str]:
+    """What a session's state has of a turn that was killed while it waited."""
+    return [key for key in _WAITING if key in keys]
+
+
+def drop_stale(store: Store, stale: Collection[str] | None) -> None:
     """Forgets what a killed turn waited for; nobody waits for it any more.
 
     To be called when a turn begins: a session runs one turn at a time.
+
+    Args:
+        store: the session's state.
+        stale: from ``stale_in``; ``None`` if that couldn't be told.
     """
-    if await store.get(PENDING_KEY, serde=_PENDING) is not None:
-        store.clear(PENDING_KEY)
+    for key in _WAITING if stale is None else stale:
+        store.clear(key)
 
 
 async def answer(resolver: Resolver, given: ApprovalAnswer, at: datetime) -> AnswerReceipt:

@@ -29,7 +29,7 @@ from agent_service.api import (
     TurnAnswer,
     TurnRequest,
 )
-from agent_service.durable import inbox
+from agent_service.durable import children, inbox
 from agent_service.durable.agents import Served, durable_app, root_of
 from agent_service.durable.branches import branching
 from agent_service.durable.cancelling import TurnCancelled
@@ -40,7 +40,7 @@ from agent_service.durable.keeping import Chosen, Keeping
 from agent_service.durable.partial_text import Ending
 from agent_service.durable.peers import Peers
 from agent_service.durable.publishing import Ingress, TurnStream
-from agent_service.durable.removal import add_removal
+from agent_service.durable.removal import add_removal, disown
 from agent_service.durable.requests import RequestSerde, readable
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
 from agent_service.durable.sessions import (
@@ -80,6 +80,7 @@ class Begin(BaseModel):
         invocation: Restate's id of the turn.
         app: the agent's ``app:`` state, if the process knew it.
         streams: whether partial text is published; absent if nobody asked for it.
+        stale: what a turn that was killed has left in the session, if that could be told.
     """
 
     at: float
@@ -88,6 +89,7 @@ class Begin(BaseModel):
     invocation: str = ""
     app: Profile | None = None
     streams: bool | None = None
+    stale: list[str] | None = None
 
 
 async def _begin(
@@ -102,6 +104,7 @@ async def _begin(
             invocation=context.request().id,
             app=shared.cached(),
             streams=streams,
+            stale=None if sent is None else inbox.stale_in(sent.entries),
         )
 
     return await context.run_typed("begin", look, RunOptions(serde=_BEGIN))
@@ -179,7 +182,9 @@ class AgentTurns:
         began_in(begin.invocation)
         clock = Clock(begin.at)
         async with branching(context) as branches:
-            scope = TurnScope(context, clock, self._settings.model_timeout, branches)
+            scope = TurnScope(
+                context, clock, self._settings.model_timeout, branches, self.name, identity
+            )
             scope.model_slot = self._model_slot
             with turn_scope(scope):
                 sessions = ObjectSessions(
@@ -205,10 +210,10 @@ class AgentTurns:
 
     async def _take_turn(self, turn: _Turn, message: str) -> tuple[int, str]:
         store, sessions = cast("Store", turn.scope.context), turn.sessions
-        await inbox.drop_stale(store)
+        inbox.drop_stale(store, turn.begin.stale)
         number = turn.begin.number or await next_turn(store, None)
         created_at = await sessions.begin_turn(number, message, turn.begin.invocation)
-        turn.scope.number = number
+        turn.scope.number, turn.scope.created_at = number, created_at
         self._begin_stream(turn)
         try:
             await self._share(turn, created_at)
@@ -225,6 +230,7 @@ class AgentTurns:
             sessions.end_turn(revision=self._settings.revision, error=final.message)
             self._end_stream(turn)
             raise final from error
+        inbox.drop(turn.scope)
         sessions.end_turn(revision=self._settings.revision)
         self._end_stream(turn)
         return number, text
@@ -275,6 +281,7 @@ class AgentTurns:
             await self._shared.save(context, user, user_state, app_state)
         if turn.sessions.deleted:
             await self._keeping.forget_session(context, turn.identity)
+            disown(context, self.name, await context.state_keys())
             if user:
                 await self._shared.forget(context, user, turn.identity.session)
 
@@ -363,8 +370,9 @@ def agent_objects(
 
     @service.handler(name="approvals", kind="shared")
     async def list_approvals(ctx: restate.ObjectSharedContext) -> PendingApprovals:
-        """Lists the approvals that the session's turn waits for."""
-        return await inbox.pending(cast("Store", ctx))
+        """Lists the approvals that the session's turn waits for, those of agents it calls too."""
+        own = (await inbox.pending(cast("Store", ctx))).root
+        return PendingApprovals([*own, *await children.pending_there(ctx)])
 
     @service.handler(kind="shared")
     async def decisions(ctx: restate.ObjectSharedContext) -> Approvals:
@@ -373,10 +381,18 @@ def agent_objects(
 
     @service.handler(kind="shared", input_serde=RequestSerde(ApprovalAnswer))
     async def answer(ctx: restate.ObjectSharedContext, request: ApprovalAnswer) -> AnswerReceipt:
-        """Answers a pending approval of this session."""
+        """Answers a pending approval of this session, or of an agent that it calls."""
         given = readable(request)
         at = datetime.fromtimestamp(await ctx.time(), UTC)
-        return await inbox.answer(inbox.as_resolver(ctx), given, at)
+        try:
+            return await inbox.answer(inbox.as_resolver(ctx), given, at)
+        except TerminalError as error:
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
+            receipt = await children.answer_there(ctx, given)
+            if receipt is None:
+                raise
+            return receipt
 
     add_removal(service, shared, keeping, streams)
     return [service, shared.users, shared.app, *keeping.companions, streams.service]

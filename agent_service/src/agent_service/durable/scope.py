@@ -22,9 +22,11 @@ from restate import TerminalError
 
 from agent_service.api import PendingApproval, Usage
 from agent_service.durable.branches import Branches
+from agent_service.durable.identity import SessionId
 from agent_service.telemetry.attempts import current_attempt
 
 if TYPE_CHECKING:
+    from agent_service.durable.children import Child
     from agent_service.durable.publishing import TurnStream
 
 # Distinct times keep the order of events where only their times are compared.
@@ -64,6 +66,11 @@ class TurnScope:
         usage: tokens so far.
         pending: the approvals that it waits for, by id, oldest first.
         number: the turn's in its session, from 1; 0 until it is known.
+        agent: the agent that takes the turn.
+        identity: the session's.
+        created_at: when the session was made, in seconds since 1970; 0 until it is known.
+        calls: how many calls of other agents it has made.
+        waits_for: those of them that have not ended, by the keys of their sessions.
         model_slot: what a model call holds while it is under way.
         stream: where the text of its model calls is published; ``None``: nowhere.
         listed: what MCP servers have listed in this turn, by toolset and question.
@@ -73,12 +80,23 @@ class TurnScope:
     clock: Clock
     model_timeout: float
     branches: Branches
+    agent: str
+    identity: SessionId
     usage: Usage = field(default_factory=Usage)
     pending: dict[str, PendingApproval] = field(default_factory=dict)
     number: int = 0
+    created_at: float = 0.0
+    calls: int = 0
+    waits_for: dict[str, Child] = field(default_factory=dict)
     model_slot: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     stream: TurnStream | None = None
     listed: dict[tuple[int, str], Any] = field(default_factory=dict)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether what runs here repeats what an earlier attempt has done."""
+        attempt = current_attempt()
+        return attempt is not None and attempt.replaying
 
 
 _step: ContextVar[bool] = ContextVar("agent_service_step", default=False)

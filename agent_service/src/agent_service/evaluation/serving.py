@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,20 +28,25 @@ PAUSE_SECONDS = 0.2
 
 @asynccontextmanager
 async def serving(
-    agent: Served, settings: Settings, admin: str, ingress: str, *, whole_calls: bool = False
+    agents: Sequence[Served],
+    settings: Settings,
+    admin: str,
+    ingress: str,
+    *,
+    whole_calls: bool = False,
 ) -> AsyncIterator[Restate]:
-    """Serves an agent on loopback; the Restate knows it.
+    """Serves agents on loopback; the Restate knows them.
 
     Args:
-        agent: the agent, workflow or app.
-        settings: how to serve it; the port is a free one, though.
+        agents: the agents, workflows or apps.
+        settings: how to serve them; the port is a free one, though.
         admin: the Restate's address for administration.
         ingress: its address for callers.
         whole_calls: whether Restate sends an attempt all that its journal has, and nothing more
             while it runs. So each step ends an attempt, and the next one replays all before it.
 
     Raises:
-        ConfigurationError: the agent can't be served, or there is no Restate.
+        ConfigurationError: an agent can't be served, or there is no Restate.
     """
     from hypercorn.asyncio import serve
 
@@ -53,7 +58,7 @@ async def serving(
     config = server_config(chosen)
     config.bind = [f"127.0.0.1:{port}"]
     stop = asyncio.Event()
-    app = with_lifespan(build_app([agent], chosen))
+    app = with_lifespan(build_app(agents, chosen))
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
         async with httpx.AsyncClient(timeout=None, trust_env=False) as http:  # noqa: S113

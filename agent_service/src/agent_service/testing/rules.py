@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, Literal, override
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,13 +54,16 @@ class Call(ScriptModel):
     Attributes:
         name: the function.
         args: its arguments; texts in them are templates.
-        for_each: a regular expression; the call is made once for each of its matches in the
-            user's last message, with the match's named groups for the templates.
+        for_each: a regular expression; the call is made once for each of its matches, with the
+            match's named groups for the templates.
+        within: where it is searched: in the user's last message (``text``), or in the ``system``
+            instruction.
     """
 
     name: str
     args: dict[str, Any] = {}
     for_each: str | None = None
+    within: Literal["text", "system"] = "text"
 
 
 class Reply(ScriptModel):
@@ -247,5 +250,6 @@ def _call_values(call: Call, found: Match, asked: Asked) -> Iterator[dict[str, A
     if call.for_each is None:
         yield found.values[0]
         return
-    for each in re.finditer(call.for_each, asked.text):
+    searched = asked.text if call.within == "text" else asked.system
+    for each in re.finditer(call.for_each, searched):
         yield found.values[0] | each.groupdict()

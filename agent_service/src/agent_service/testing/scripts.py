@@ -153,6 +153,118 @@ _SUPPORT = [
     ),
 ]
 
+_PLANET = r"\b(?P<planet>[A-Z][a-z]+)\b(?=\W*$)"
+_CLAIM_LINE = r"(?m)^- (?P<claim>[A-Z].*\d.*\.)$"
+
+
+def _researcher(subject: str) -> list[Rule]:
+    tool = f"{subject}_notes"
+    return [
+        Rule(
+            name=f"{subject} found",
+            when=When(response_of=tool, response_has=["claim"]),
+            reply=Reply(text="{claim}"),
+        ),
+        Rule(
+            name=f"{subject} unknown",
+            when=When(response_of=tool, response_has=["error"]),
+            reply=Reply(text="I found nothing: {error}."),
+        ),
+        Rule(
+            name=f"{subject} research",
+            when=When(tool=tool, text=_PLANET, after_response=False),
+            reply=Reply(calls=[Call(name=tool, args={"planet": "{planet}"})]),
+        ),
+        Rule(
+            name=f"{subject} of what",
+            when=When(tool=tool, after_response=False),
+            reply=Reply(text="I need the name of a planet."),
+        ),
+    ]
+
+
+_FACT_CHECKER = "FactCheckAgent"
+_RESEARCH = [
+    *(rule for subject in ("size", "orbit", "moons") for rule in _researcher(subject)),
+    Rule(
+        name="report",
+        when=When(response_of=_FACT_CHECKER, response_has=["answer"]),
+        reply=Reply(text="{answer}"),
+    ),
+    Rule(
+        name="report unchecked",
+        when=When(response_of=_FACT_CHECKER, response_has=["error"]),
+        reply=Reply(text="Not checked: {error}."),
+    ),
+    Rule(
+        name="check claims",
+        when=When(tool=_FACT_CHECKER, system=_CLAIM_LINE, after_response=False),
+        reply=Reply(
+            calls=[
+                Call(
+                    name=_FACT_CHECKER,
+                    args={"message": "{claim}"},
+                    for_each=_CLAIM_LINE,
+                    within="system",
+                )
+            ]
+        ),
+    ),
+    Rule(
+        name="nothing to check",
+        when=When(tool=_FACT_CHECKER, after_response=False),
+        reply=Reply(text="The team found nothing. Ask about one of the eight planets."),
+    ),
+]
+
+_FIGURE = r"(?P<figure>\d[\d,]*(?:\.\d+)?)"
+_FACT_CHECKS = [
+    *(
+        Rule(
+            name=f"fact {verdict}",
+            when=When(response_of="compare", response={"verdict": verdict}),
+            reply=Reply(text=text),
+        )
+        for verdict, text in (
+            ("right", "Confirmed: {planet}, {quantity}: {known} {unit}."),
+            ("wrong", "Wrong: {planet}, {quantity}: {known} {unit}, not {claimed}."),
+        )
+    ),
+    Rule(
+        name="fact unknown",
+        when=When(response_of="compare", response_has=["error"]),
+        reply=Reply(text="I can't tell: {error}."),
+    ),
+    *(
+        Rule(
+            name=f"fact {quantity}",
+            when=When(tool="compare", text=text, after_response=False),
+            reply=Reply(
+                calls=[
+                    Call(
+                        name="compare",
+                        args={
+                            "planet": "{planet}",
+                            "quantity": quantity,
+                            "claimed": "{figure:number}",
+                        },
+                    )
+                ]
+            ),
+        )
+        for quantity, text in (
+            ("diameter", rf"(?P<planet>[A-Z][a-z]+) (?:is|measures) {_FIGURE} km"),
+            ("year", rf"(?P<planet>[A-Z][a-z]+) (?:takes|lasts) {_FIGURE} days"),
+            ("moons", rf"moons of (?P<planet>[A-Z][a-z]+) is {_FIGURE}"),
+        )
+    ),
+    Rule(
+        name="fact what",
+        when=When(tool="compare", after_response=False),
+        reply=Reply(text="Please give me one figure about one planet."),
+    ),
+]
+
 FALLBACK = Rule(
     name="fallback",
     reply=Reply(text="I am a scripted model, and I have no answer in my script for this."),
@@ -161,4 +273,4 @@ FALLBACK = Rule(
 
 def default_script() -> list[Rule]:
     """Returns the rules for the shipped agents, and one that fits everything else."""
-    return [*_SUPPORT, *_WEATHER, *_CLAIMS, FALLBACK]
+    return [*_SUPPORT, *_WEATHER, *_CLAIMS, *_RESEARCH, *_FACT_CHECKS, FALLBACK]

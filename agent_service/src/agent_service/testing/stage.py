@@ -68,7 +68,7 @@ class Stage:
         watch = ReplayWatch()
         admin, ingress = self._server.admin_url, self._server.ingress_url
         shown = watch.around(agent) if replay else agent
-        served = serving(shown, settings, admin, ingress, whole_calls=replay)
+        served = serving([shown], settings, admin, ingress, whole_calls=replay)
         self._run(served.__aenter__())
         try:
             yield ServedAgent(Target(agent.name, ingress, admin, self._http, watch))

@@ -1,0 +1,27 @@
+"""How agents are served: the server's limits, and what Restate is told about failures."""
+
+from __future__ import annotations
+
+from google.adk.agents import Agent
+
+from agent_service.durable.objects import agent_objects
+from agent_service.durable.removal import ERASE_CHILD
+from agent_service.serving import server_config
+from agent_service.settings import Settings
+
+
+def test_restates_few_connections_carry_all_turns() -> None:
+    """hypercorn's 100 streams, 1,000 requests and 5 s are too few [V]."""
+    config = server_config(Settings())
+    assert config.h2_max_concurrent_streams >= 10_000
+    assert config.keep_alive_max_requests >= 10**9
+    assert config.keep_alive_timeout >= 600
+
+
+def test_a_turn_is_paused_in_the_end_and_never_killed() -> None:
+    """A refused connection counts as an attempt, so a pod's restart could kill one [V]."""
+    for one in agent_objects(Agent(name="Any", model="gemini-2.5-flash"), Settings()):
+        assert one.invocation_retry_policy is not None
+        assert one.invocation_retry_policy.on_max_attempts == "pause"
+        own = {name for name, h in one.handlers.items() if h.invocation_retry_policy}
+        assert own <= {ERASE_CHILD}
