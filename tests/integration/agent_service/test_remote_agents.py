@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent_service.agents import fact_checker, research
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, ServeAgent, When
 from hack.restate import RestateServer
 from tests.integration.agent_service import remote_agents
@@ -423,3 +424,14 @@ def test_it_replays_at_every_step(
     scripted_model.put_first(*rules, says("KeeperAgent", "kept"))
     session = serve_agent(remote_agents.caller).session()
     assert session.turn("go").answer == "kept kept"
+
+
+def test_the_research_team_and_its_fact_checker_replay(serve_agent: ServeAgent) -> None:
+    serve_agent(fact_checker.agent)
+    session = serve_agent(research.agent).session("ann:saturn")
+    assert set(session.turn("Tell me about Saturn").answer.split(". ")) == {
+        "Confirmed: Saturn, diameter: 120,536 km",
+        "Confirmed: Saturn, year: 10,747 days",
+        "Wrong: Saturn, moons: 274 moons, not 82.",
+    }
+    assert "found nothing" in session.turn("And now Pluto").answer

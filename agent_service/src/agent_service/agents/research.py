@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from google.adk.agents import Agent, ParallelAgent, SequentialAgent
+from google.adk.agents import Agent
+from google.adk.workflow import JoinNode, Workflow
 
 from agent_service import durable_tool, remote_agent
 from agent_service.agents import model_name
@@ -88,11 +89,15 @@ editor = Agent(
     tools=[remote_agent("FactCheckAgent", "Checks one figure about a planet.")],
 )
 
-agent = SequentialAgent(
+agent = Workflow(
     name="ResearchAgent",
     description="Writes a short report about a planet, and has each figure checked.",
-    sub_agents=[
-        ParallelAgent(name="Researchers", sub_agents=[researcher(subject) for subject in SUBJECTS]),
-        editor,
+    edges=[
+        (
+            "START",
+            tuple(researcher(subject) for subject in SUBJECTS),
+            JoinNode(name="notes"),
+            editor,
+        )
     ],
 )
