@@ -181,6 +181,40 @@ def test_text_of_a_process_that_died_is_void(
     assert live.messages(AGENT, session) == [("user", "go"), ("agent", TEXT)]
 
 
+def test_text_of_a_model_call_that_failed_is_void(
+    live: Restate, session: str, scripted_model: ScriptedModel
+) -> None:
+    broken = Reply(text=f"Well, {TEXT}", pause=0.05, breaks_after=10, times=1)
+    scripted_model.put_first(Rule(name="broken", when=When(text="go"), reply=broken), says())
+    turn = begin(live, session)
+    reader = Reader(live, session, turn)
+    assert live.result(turn).json()["answer"] == TEXT
+    assert reader.finish() == [TEXT]
+    assert reader.resets == 1
+
+
+def test_a_turn_restarted_from_a_step_streams_under_its_new_id(
+    live: Restate, session: str, scripted_model: ScriptedModel
+) -> None:
+    call = Call(name="measure", args={"what": session, "seconds": 0})
+    scripted_model.put_first(
+        Rule(name="first", when=When(text="go", after_response=False), reply=Reply(calls=[call])),
+        says("second", pause=0, after_response=True),
+    )
+    turn = begin(live, session)
+    assert live.result(turn).json()["answer"] == TEXT
+    (model,) = live.query(
+        f"select max(\"index\") as i from sys_journal where id = '{turn}' and name like 'measure%'"
+    )
+    url = f"{live.server.admin_url}/invocations/{turn}/restart-as-new"
+    sent = live.http.patch(url, params={"from": model["i"]}).raise_for_status()
+    again = str(sent.json()["new_invocation_id"])
+    reader = Reader(live, session, again)
+    assert live.result(again).json()["answer"] == TEXT
+    assert reader.finish() == [TEXT]
+    assert reader.resets == 0
+
+
 def test_what_a_turn_said_before_a_tool_stays_when_its_process_dies(
     live: Restate, streaming: Endpoint, session: str, scripted_model: ScriptedModel
 ) -> None:

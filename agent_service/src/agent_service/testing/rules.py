@@ -78,6 +78,7 @@ class Reply(ScriptModel):
         retry_after: seconds, sent with an error.
         delay: seconds until the answer.
         pause: seconds between two words of a streamed answer.
+        breaks_after: words after which the connection of a streamed answer breaks; None: it holds.
         times: how often the rule may be used, from the server's start; None: always.
     """
 
@@ -89,6 +90,7 @@ class Reply(ScriptModel):
     retry_after: float | None = None
     delay: float = Field(default=0.0, ge=0.0)
     pause: float = Field(default=0.0, ge=0.0)
+    breaks_after: int | None = None
     times: int | None = None
 
 

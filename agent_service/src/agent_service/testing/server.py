@@ -164,7 +164,10 @@ async def _stream(found: Match, asked: Asked, model: str) -> AsyncIterator[str]:
     parts = parts_of(found, asked)
     whole = _answer(parts, asked, model)
     pieces = list(_pieces(parts))
+    most = found.rule.reply.breaks_after
     for number, piece in enumerate(pieces, 1):
+        if most is not None and number > most:
+            raise ConnectionResetError(f"rule {found.rule.name!r} breaks off here")
         chunk = _answer([piece], asked, model)
         if number < len(pieces):
             del chunk["candidates"][0]["finishReason"], chunk["usageMetadata"]
