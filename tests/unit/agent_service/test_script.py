@@ -146,3 +146,11 @@ def test_over_http() -> None:
         assert refused.status_code == 400
         assert httpx.put(f"{model.url}/rules", json=[]).status_code == 204
         assert httpx.post(f"{url}:embedContent", json={}).status_code == 404
+
+
+def test_what_adk_adds_after_a_response_is_not_the_users_message() -> None:
+    request = _request("Weather in Paris?", "get_weather", response=("get_weather", {"error": "x"}))
+    request["contents"].append({"role": "user", "parts": [{"text": "a memory"}]})
+    asked = Asked.of(request)
+    assert (asked.text, asked.contents) == ("Weather in Paris?", 4)
+    assert asked.responses == (("get_weather", {"error": "x"}),)

@@ -156,14 +156,14 @@ class Asked:
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Asked:
         """Reads a generateContent request's JSON."""
-        contents: list[dict[str, Any]] = request.get("contents") or []
+        contents = _answered(request.get("contents") or [])
         users = [c for c in contents if c.get("role", "user") == "user" and _text(c)]
         last = contents[-1] if contents else {}
         return cls(
             text=_text(users[-1]) if users else "",
             system=_text(_field(request, "systemInstruction") or {}),
             tools=frozenset(_tools(request)),
-            contents=len(contents),
+            contents=len(request.get("contents") or []),
             history="\n".join(_text(c) for c in contents if not users or c is not users[-1]),
             responses=tuple(
                 (response.get("name", ""), response.get("response") or {})
@@ -171,6 +171,17 @@ class Asked:
                 if (response := _field(part, "functionResponse"))
             ),
         )
+
+
+def _answered(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leaves out what ADK puts after function responses, such as memories for this request."""
+    for number in range(len(contents) - 1, -1, -1):
+        content = contents[number]
+        if any(_field(part, "functionResponse") for part in content.get("parts") or []):
+            return contents[: number + 1]
+        if content.get("role", "user") != "user":
+            break
+    return contents
 
 
 def _field(holder: Mapping[str, Any], name: str) -> Any:
