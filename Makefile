@@ -54,8 +54,8 @@ e2e: setup cluster images
 	@$(PY) -m pytest -q tests/e2e
 
 .PHONY: bench
-bench: setup cluster images ## Measure the operator: ROUNDS=10 upgrades; SCALE=200,1000 objects; WRITE=1 writes docs/benchmarks.md
-	@$(PY) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(IDLE),--idle $(IDLE)) $(if $(SCALE),--scale $(SCALE)) $(if $(WRITE),--write)
+bench: setup $(if $(filter agents,$(ONLY)),,cluster images) ## Measure: ONLY=operator or agents (no cluster); ROUNDS=10; SCALE=200,1000 objects; WRITE=1 writes docs/benchmarks.md
+	@$(PY) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(IDLE),--idle $(IDLE)) $(if $(SCALE),--scale $(SCALE)) $(if $(TURNS),--turns $(TURNS)) $(if $(WAITING),--waiting $(WAITING)) $(if $(WRITE),--write)
 
 .PHONY: cluster
 cluster: setup ## Bring a cluster up: CLUSTER=current, kind, or local; see docs/cluster.md

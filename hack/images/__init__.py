@@ -6,6 +6,6 @@ Decisions and figures: docs/decisions/0006-images.md.
 
 from hack.images.chart import chart_values
 from hack.images.engines import ImageError
-from hack.images.work import build, ensure
+from hack.images.work import build, ensure, present
 
-__all__ = ["ImageError", "build", "chart_values", "ensure"]
+__all__ = ["ImageError", "build", "chart_values", "ensure", "present"]

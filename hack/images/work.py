@@ -145,6 +145,19 @@ def build(names: Sequence[str] = tuple(SPECS)) -> dict[str, str]:
     return _named(plan, names, (job.local for job in plan.jobs))
 
 
+def present(name: str) -> tuple[Engine, str, str] | None:
+    """An image of the sources as they are, if it has been built; nothing is built or installed.
+
+    Returns:
+        The engine that has it, its name in the engine's storage, and its base's name there.
+    """
+    if not any(shutil.which(program) for program in ("docker", "podman", "buildah")):
+        return None
+    plan = _plan([name], os.environ, _provider())
+    local = plan.jobs[-1].local
+    return (plan.engine, local, plan.base) if plan.engine.has(local) else None
+
+
 def _cluster_id() -> str:
     """Tells clusters apart: a re-created one has another namespace kube-system."""
     kubectl = paths.ROOT / ".local" / "bin" / "kubectl"

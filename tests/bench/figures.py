@@ -32,10 +32,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Upper limits; ``None`` where nothing was promised."""
+    """Upper limits, also of the ratio to the baseline; ``None`` where nothing was promised."""
 
     median: float | None = None
     worst: float | None = None
+    ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,13 @@ class Figure:
         """To the baseline's median."""
         if self.baseline is None:
             return ""
-        if not self.baseline.median:
-            return "-"
-        return f"{self.samples.median / self.baseline.median:.2f}"
+        found = self._ratio()
+        return "-" if found is None else f"{found:.2f}"
+
+    def _ratio(self) -> float | None:
+        if self.baseline is None or not self.baseline.median:
+            return None
+        return self.samples.median / self.baseline.median
 
     @property
     def reached(self) -> bool | None:
@@ -63,8 +68,9 @@ class Figure:
         pairs = [
             (self.samples.median, self.wanted.median),
             (self.samples.worst, self.wanted.worst),
+            (self._ratio(), self.wanted.ratio),
         ]
-        held = [value <= limit for value, limit in pairs if limit is not None]
+        held = [v is not None and v <= limit for v, limit in pairs if limit is not None]
         return all(held) if held else None
 
 
@@ -100,4 +106,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
 def _wanted(figure: Figure) -> str:
     limits = (("median", figure.wanted.median), ("worst", figure.wanted.worst))
     unit = figure.samples.unit
-    return ", ".join(f"{name} <= {limit:g} {unit}" for name, limit in limits if limit is not None)
+    told = [f"{name} <= {limit:g} {unit}" for name, limit in limits if limit is not None]
+    if figure.wanted.ratio is not None:
+        told.append(f"ratio <= {figure.wanted.ratio:g}")
+    return ", ".join(told)

@@ -1,0 +1,113 @@
+"""One session of many turns: what a late turn writes, takes and leaves, next to an early one."""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from tests.bench.agents.in_memory import InMemory
+from tests.bench.agents.processes import OURS, SDK, Contestant
+from tests.bench.agents.restate import Restate
+from tests.bench.agents.scripted import message
+from tests.bench.figures import Figure, Samples, Wanted
+
+EARLY = 10
+# Times of a turn are those of so many before and after it.
+WINDOW = 10
+SESSIONS = 2
+# Two model calls and a tool's step: what a turn of the weather agent does.
+TEXT = message(1, 1, "step")
+MEMORY = "InMemory"
+
+
+@dataclass
+class Kept:
+    """One contestant's sessions.
+
+    Attributes:
+        seconds: of each turn, by its number from 1; those of all sessions.
+        journal: bytes of each turn's journal, likewise.
+        state: bytes of each session's state in the end.
+    """
+
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+    journal: dict[int, list[int]] = field(default_factory=dict)
+    state: list[int] = field(default_factory=list)
+
+    def around(self, turn: int) -> Samples:
+        """Milliseconds of the turns around one."""
+        half = WINDOW // 2
+        near = [n for n in self.seconds if turn - half <= n <= turn + half]
+        return Samples("ms", [value * 1000 for n in near for value in self.seconds[n]])
+
+    def journal_at(self, turn: int) -> Samples:
+        """KB of a turn's journal."""
+        return Samples("KB", [value / 1000 for value in self.journal[turn]])
+
+    def total(self) -> Samples:
+        """KB of the state and of all journals, of one session."""
+        journals = sum(sum(values) for values in self.journal.values()) / len(self.state)
+        return Samples("KB", [(state + journals) / 1000 for state in self.state])
+
+    def state_kb(self) -> Samples:
+        """KB of the state."""
+        return Samples("KB", [value / 1000 for value in self.state])
+
+
+@dataclass
+class LongSession:
+    """What was found, by contestant. ``turns``: the number of turns."""
+
+    turns: int
+    kept: dict[str, Kept]
+
+    def figures(self) -> list[Figure]:
+        ours, sdk = self.kept[OURS.name], self.kept[SDK.name]
+        late, early = f"turn {self.turns}", f"turn {EARLY}"
+        figures = [
+            Figure(
+                f"Journal of {late}", ours.journal_at(self.turns), early, ours.journal_at(EARLY),
+                Wanted(ratio=2),
+            ),
+            Figure("- SDK's", sdk.journal_at(self.turns), early, sdk.journal_at(EARLY)),
+            Figure(
+                f"Session of {self.turns} turns: state and journals", ours.total(),
+                "SDK's", sdk.total(), Wanted(ratio=0.2),
+            ),
+            Figure("- its state alone", ours.state_kb(), "SDK's", sdk.state_kb()),
+        ]  # fmt: skip
+        for name, told in ((OURS.name, f"Time of {late}"), (SDK.name, "- SDK's"),
+                           (MEMORY, "- plain ADK's")):  # fmt: skip
+            kept = self.kept[name]
+            wanted = Wanted(ratio=1.3) if name == OURS.name else Wanted()
+            figures.append(Figure(told, kept.around(self.turns), early, kept.around(EARLY), wanted))
+        return figures
+
+
+async def measure(restate: Restate, turns: int) -> LongSession:
+    """Runs the sessions, those of all contestants turn by turn."""
+    found = LongSession(turns, {name: Kept() for name in (OURS.name, SDK.name, MEMORY)})
+    for _ in range(SESSIONS):
+        in_memory, key = InMemory(), uuid.uuid4().hex
+        for number in range(1, turns + 1):
+            for contestant in (OURS, SDK):
+                await _turn(restate, contestant, key, found.kept[contestant.name], number)
+            started = time.perf_counter()
+            await in_memory.turn(key, TEXT)
+            _add(found.kept[MEMORY].seconds, number, time.perf_counter() - started)
+        for contestant in (OURS, SDK):
+            state = await restate.state_bytes(contestant, key)
+            found.kept[contestant.name].state.append(state)
+    return found
+
+
+async def _turn(
+    restate: Restate, contestant: Contestant, key: str, kept: Kept, number: int
+) -> None:
+    started = time.perf_counter()
+    invocation = await restate.turn(contestant, key, TEXT)
+    _add(kept.seconds, number, time.perf_counter() - started)
+    _add(kept.journal, number, await restate.journal_bytes(invocation))
+
+
+def _add[T](values: dict[int, list[T]], number: int, value: T) -> None:
+    values.setdefault(number, []).append(value)
