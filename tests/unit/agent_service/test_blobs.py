@@ -62,5 +62,5 @@ def test_an_own_service_must_be_one() -> None:
     from agent_service.durable.keeping import Chosen
 
     settings = Settings.from_env({"AGENT_MEMORY_SERVICE": "agent_service.agents.weather:agent"})
-    with pytest.raises(ConfigurationError, match="AGENT_MEMORY_SERVICE .* BaseMemoryService"):
+    with pytest.raises(ConfigurationError, match=r"AGENT_MEMORY_SERVICE .* BaseMemoryService"):
         Chosen.by(settings)

@@ -24,4 +24,5 @@ def test_a_turn_is_paused_in_the_end_and_never_killed() -> None:
         assert one.invocation_retry_policy is not None
         assert one.invocation_retry_policy.on_max_attempts == "pause"
         own = {name for name, h in one.handlers.items() if h.invocation_retry_policy}
-        assert own <= {ERASE_CHILD}
+        # Lost, they cost a partial text or leave a child session; neither ends a turn.
+        assert own <= {ERASE_CHILD, "publish"}
