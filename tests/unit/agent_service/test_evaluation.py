@@ -55,6 +55,7 @@ def test_what_the_image_lacks_is_named() -> None:
         ("weather", ["one_city", "two_turns", "unknown_city"]),
         ("claims", ["small_claim", "missing_amount"]),
         ("fact_checker", ["right", "wrong", "unknown_planet"]),
+        ("support", ["order", "broken_goods", "unknown_order", "terms"]),
         ("research", ["outdated_note", "two_planets", "no_planet"]),
     ],
 )
