@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -25,37 +26,49 @@ CALLER, EXPERT = "CallerAgent", "ExpertAgent"
 
 
 @pytest.fixture(scope="module")
-def here(
+def pair(
     restate: Restate,
     scripted_model_server: ScriptedModel,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Endpoint]:
-    """The endpoint of the agent that calls."""
-    folder = tmp_path_factory.mktemp("here")
-    with Endpoint([f"{AGENTS}:caller"], scripted_model_server.url, folder, {}) as endpoint:
-        endpoint.register(restate)
-        yield endpoint
-
-
-@pytest.fixture(scope="module")
-def there(
-    restate: Restate,
-    scripted_model_server: ScriptedModel,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Endpoint]:
-    """The endpoint of the agents that are called."""
-    folder = tmp_path_factory.mktemp("there")
-    agents = [f"{AGENTS}:{name}" for name in CALLED]
-    with Endpoint(agents, scripted_model_server.url, folder, {}) as endpoint:
-        endpoint.register(restate)
-        yield endpoint
+) -> Iterator[tuple[Endpoint, Endpoint]]:
+    made = []
+    for agents in (["caller"], CALLED):
+        folder = tmp_path_factory.mktemp("endpoint")
+        names = [f"{AGENTS}:{name}" for name in agents]
+        made.append(Endpoint(names, scripted_model_server.url, folder, {}))
+    here, there = made
+    try:
+        start(here, there)
+        for endpoint in made:
+            endpoint.register(restate)
+        yield here, there
+    finally:
+        for endpoint in made:
+            endpoint.kill()
 
 
 @pytest.fixture(autouse=True)
-def both(here: Endpoint, there: Endpoint) -> None:
-    for endpoint in (here, there):
-        if endpoint.process is None:
-            endpoint.start()
+def both(pair: tuple[Endpoint, Endpoint]) -> None:
+    """Both run again, if the test before left one killed."""
+    start(*(one for one in pair if one.process is None))
+
+
+@pytest.fixture
+def here(pair: tuple[Endpoint, Endpoint]) -> Endpoint:
+    """The endpoint of the agent that calls."""
+    return pair[0]
+
+
+@pytest.fixture
+def there(pair: tuple[Endpoint, Endpoint]) -> Endpoint:
+    """The endpoint of the agents that are called."""
+    return pair[1]
+
+
+def start(*endpoints: Endpoint) -> None:
+    """Starts them at the same time."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Endpoint.start, endpoints))
 
 
 @pytest.fixture
@@ -223,8 +236,7 @@ def test_agents_that_are_asked_together_work_together_and_are_paid_once(
     wait_until("the keeper has answered", lambda: count(scripted_model, "KeeperAgent says"))
     for endpoint in (here, there):
         endpoint.kill()
-    for endpoint in (here, there):
-        endpoint.start()
+    start(here, there)
     answer = restate.result(invocation)
     assert answer.status_code == 200, answer.text
     assert answer.json()["answer"] == " ".join([f"{session} theirs measured"] * 2)
