@@ -50,8 +50,8 @@ class Settings:
             Restate (AGENT_MEMORY_SERVICE).
         ingress_url: Restate's ingress as this process reaches it, for the partial text of turns
             that ask for it (RESTATE_INGRESS_URL). Empty: there is none.
-        stream_interval: seconds between two publications of a message's partial text
-            (AGENT_STREAM_INTERVAL).
+        stream_interval: seconds between the first publications of a message's partial text, which
+            grow to three times as many (AGENT_STREAM_INTERVAL).
         gate_key_file: a file with one more public key, that counts as long as it is there and only
             if others are given (AGENT_GATE_KEY_FILE): the operator's gates try a candidate so.
     """

@@ -73,6 +73,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"drain": {"delay": 5}}, "spec.drain.delay"),
     ({"rollout": {"progressDeadlineSeconds": 0}}, "spec.rollout.progressDeadlineSeconds"),
     ({"restate": {"adminURL": "restate:9070"}}, "spec.restate.adminURL"),
+    ({"restate": {"ingressURL": "restate:8080"}}, "spec.restate.ingressURL"),
     ({"restate": {"adminURL": "http://user:secret@restate:9070"}}, "spec.restate.adminURL"),
     ({"restate": {"adminURL": FAR, "service": {"name": "restate"}}}, "not both"),
     ({"restate": {"tokenSecret": TOKEN}}, "credentials need the Restate"),
@@ -125,6 +126,7 @@ def test_a_name_that_no_service_can_have_is_refused(kubectl: kube.Kubectl, name:
 TAKEN: list[dict[str, Any]] = [
     {"adminURL": FAR, "tokenSecret": TOKEN, "caSecret": TOKEN, "headers": [HIDDEN]},
     {"adminURL": FAR, "clientCertificateSecret": {"name": "client"}, "http11": True},
+    {"ingressURL": "https://restate.example:8080"},
     {"adminURL": "http://restate.tools.svc:9070", "tokenSecret": TOKEN},
     {"adminURL": "http://restate.tools.svc.cluster.local:9070", "tokenSecret": TOKEN},
     {"service": {"name": "restate"}, "tokenSecret": TOKEN, "headers": [HIDDEN]},

@@ -31,6 +31,8 @@ ANSWER_SECONDS: Final = 2.0
 # How long the end of a model call waits for its last text to be published.
 LAST_SECONDS: Final = 2.0
 LONGEST_PAUSE: Final = 5.0
+# The pause between publications grows to so many times the interval.
+MOST_STRETCH: Final = 3.0
 MOST_CONNECTIONS: Final = 1_000
 
 
@@ -94,7 +96,7 @@ class TurnStream:
         key: the session's key.
         turn: the turn's invocation id.
         number: the turn's in its session.
-        interval: seconds between two publications of a message.
+        interval: seconds between a message's first publications; it grows from there.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class PartialMessage:
         self._author = author
         self._settled = self._text = ""
         self._attempt = uuid4().hex
-        self._known = 0
+        self._known = self._publications = 0
         self._opened = self._stale = False
         self._over = asyncio.Event()
         self._news = asyncio.Event()
@@ -154,16 +156,21 @@ class PartialMessage:
 
     async def run(self) -> None:
         """Publishes until the model has ended and all of its text is known, or it is of no use."""
-        pause = self._stream.interval
+        pause = 0.0
         while not self._stale:
             arrived = await self._publish()
             if self._over.is_set() and (self._complete() or not arrived):
                 return
-            pause = self._stream.interval if arrived else min(2 * pause + 0.1, LONGEST_PAUSE)
+            pause = self._usual_pause() if arrived else min(2 * pause + 0.1, LONGEST_PAUSE)
             await self._sleep(pause)
             if self._complete() and not self._over.is_set():
                 self._news.clear()
                 await self._news.wait()
+
+    def _usual_pause(self) -> float:
+        """Short at first, when people look at an empty page; each publication costs CPU time."""
+        self._publications += 1
+        return self._stream.interval * min(1 + self._publications / 10, MOST_STRETCH)
 
     def _tell(self, text: str) -> None:
         if not text.startswith(self._text):
