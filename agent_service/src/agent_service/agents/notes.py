@@ -21,13 +21,14 @@ LONGEST_TITLE = 80
 _PREFIX = "user:"
 
 
-async def keep_note(title: str, text: str, tool_context: ToolContext) -> dict[str, object]:
+async def keep_note(  # noqa: D417 - the model reads it, and does not give the context
+    title: str, text: str, tool_context: ToolContext
+) -> dict[str, object]:
     """Keeps a note; one of the same title gets another version.
 
     Args:
         title: A few words.
         text: All that is to be kept.
-        tool_context: ADK's.
 
     Returns:
         The title and the version, from 0; or an error.
@@ -39,12 +40,13 @@ async def keep_note(title: str, text: str, tool_context: ToolContext) -> dict[st
     return {"title": name, "version": await tool_context.save_artifact(_PREFIX + name, part)}
 
 
-async def read_note(title: str, tool_context: ToolContext) -> dict[str, str]:
+async def read_note(  # noqa: D417 - the model reads it, and does not give the context
+    title: str, tool_context: ToolContext
+) -> dict[str, str]:
     """Reads a note.
 
     Args:
         title: As list_notes has it.
-        tool_context: ADK's.
 
     Returns:
         The title and the text; or an error.
@@ -61,12 +63,13 @@ async def list_notes(tool_context: ToolContext) -> dict[str, object]:
     return {"count": len(names), "titles": ", ".join(names)}
 
 
-async def recall(about: str, tool_context: ToolContext) -> dict[str, str]:
+async def recall(  # noqa: D417 - the model reads it, and does not give the context
+    about: str, tool_context: ToolContext
+) -> dict[str, str]:
     """Finds what was said in other conversations with the user.
 
     Args:
         about: Words that were used.
-        tool_context: ADK's.
 
     Returns:
         What was found, or an error.
@@ -81,13 +84,14 @@ def deliver(title: str, text: str, to: str) -> str:
     return f"{title!r} ({len(text)} characters) to {to}"
 
 
-async def send_note(title: str, to: str, tool_context: ToolContext) -> dict[str, str]:
+async def send_note(  # noqa: D417 - the model reads it, and does not give the context
+    title: str, to: str, tool_context: ToolContext
+) -> dict[str, str]:
     """Sends a note to somebody, once the user has confirmed that.
 
     Args:
         title: Which note.
         to: To whom.
-        tool_context: ADK's.
 
     Returns:
         What was sent; or an error.
