@@ -161,6 +161,27 @@ spec:
             tool_trajectory_avg_score: 1
             response_match_score: 0.2
 """,
+    "notes.yaml": """\
+# An agent that keeps artifacts and remembers what was said. Artifacts up to 1 MiB are kept in
+# Restate; for larger ones name a store, and add obstore to an image of your own:
+# docs/agents/memory-and-artifacts.md.
+apiVersion: durableagents.dev/v1alpha1
+kind: AgentDeployment
+metadata:
+  name: notes
+spec:
+  image: {image}
+  args: ["agent_service.agents.notes:agent"]
+  model:
+    apiKeySecret: {{name: gemini, key: api-key}}
+  # env:
+  #   - {{name: AGENT_ARTIFACTS_URL, value: "s3://my-bucket/notes"}}
+  #   - {{name: AWS_REGION, value: eu-central-1}}
+  #   - name: AWS_ACCESS_KEY_ID
+  #     valueFrom: {{secretKeyRef: {{name: bucket, key: id}}}}
+  #   - name: AWS_SECRET_ACCESS_KEY
+  #     valueFrom: {{secretKeyRef: {{name: bucket, key: secret}}}}
+""",
     "claims.yaml": """\
 # An agent whose turns may wait for a person's approval, for days if need be: meanwhile a new image
 # takes new turns, and the revision that the waiting turn began on stays until it has ended.

@@ -10,12 +10,17 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
 
 from agent_service.errors import ConfigurationError
-from agent_service.logs import set_up_logging, show_lines_of
+from agent_service.logs import redact, set_up_logging, show_lines_of
 from agent_service.references import load
 from agent_service.settings import Settings
+
+# The kubelet makes it in each container; elsewhere there is none.
+TERMINATION_LOG: Final = Path("/dev/termination-log")
 
 
 def load_agent(reference: str) -> Any:
@@ -64,8 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serve(*agents, settings=settings)
     except ConfigurationError as error:
         print(f"agent_service: {error}", file=sys.stderr)
+        _tell_kubernetes(str(error))
         return 2
     return 0
+
+
+def _tell_kubernetes(why: str) -> None:
+    """Leaves word of why it ends in the container's status, where the operator finds it."""
+    with suppress(OSError), TERMINATION_LOG.open("r+") as log:
+        log.write(f"agent_service: {redact(why)}")
 
 
 if __name__ == "__main__":

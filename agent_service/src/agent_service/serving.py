@@ -104,13 +104,19 @@ def with_lifespan(app: Any) -> Any:
     return wrapped
 
 
-async def _serve(app: Any, agents: Sequence[str], settings: Settings, started: float) -> None:
+async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started: float) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from restate.server import install_shutdown_hook
 
+    from agent_service.durable.agents import models_of
+    from agent_service.readiness import Readiness, with_probes
     from agent_service.telemetry.watching import watch
     from agent_service.warmup import warm_up
 
+    readiness = None
+    if settings.readiness_model:
+        readiness = Readiness(model for agent in agents for model in models_of(agent))
+    asking = asyncio.create_task(readiness.watch()) if readiness is not None else None
     stop = asyncio.Event()
 
     def on_stop() -> None:
@@ -132,11 +138,15 @@ async def _serve(app: Any, agents: Sequence[str], settings: Settings, started: f
         "startSeconds": round(time.monotonic() - started, 3),
     }
     # After the turn that warms up, which is nobody's to see.
-    stop_watching = watch(agents, settings)
+    stop_watching = watch([agent.name for agent in agents], settings)
     logger.info("serving", extra={"fields": fields})
     await hypercorn_serve(
-        with_lifespan(app), server_config(settings), shutdown_trigger=wait_for_stop
+        with_lifespan(with_probes(app, readiness)),
+        server_config(settings),
+        shutdown_trigger=wait_for_stop,
     )
+    if asking is not None:
+        asking.cancel()
     await asyncio.to_thread(stop_watching)
     logger.info("stopped")
 
@@ -150,7 +160,7 @@ def serve(
     """Serves agents until SIGTERM or SIGINT; turns under way may end first.
 
     Each agent becomes a virtual object of its name, with one session for each key. ``/health``
-    answers 200 for probes.
+    answers 200 once the models have answered, and ``/live`` always.
 
     Args:
         agents: ADK agents, workflows or apps.
@@ -165,6 +175,5 @@ def serve(
     chosen = settings or Settings.from_env()
     # Prompts and answers belong to the user, not to whoever collects traces.
     os.environ.setdefault("ADK_CAPTURE_MESSAGE_CONTENT_IN_SPANS", "false")
-    names = [agent.name for agent in agents]
     app = build_app(agents, chosen, memory_service, artifact_service)
-    asyncio.run(_serve(app, names, chosen, started))
+    asyncio.run(_serve(app, agents, chosen, started))

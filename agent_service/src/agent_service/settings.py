@@ -14,6 +14,8 @@ PLACEHOLDER_KEY = "scripted"
 GATE_KEY_FILE = "/etc/durable-agents/gate-key"
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -42,6 +44,8 @@ class Settings:
             (AGENT_JOURNAL_RETENTION).
         metrics_port: TCP port that serves Prometheus metrics, on all interfaces; 0: none
             (AGENT_METRICS_PORT).
+        readiness_model: whether the process is ready only once its models have answered a cheap
+            question (AGENT_READINESS_MODEL, true or false).
         artifacts_url: a store for the contents of artifacts, for example ``s3://bucket/prefix``
             (AGENT_ARTIFACTS_URL). Empty: they are kept in Restate, up to 1 MiB each.
         artifact_service: ``module:attribute`` of an ADK artifact service to use instead
@@ -67,6 +71,7 @@ class Settings:
     graceful_timeout: float = 25.0
     journal_retention: float = 86_400.0
     metrics_port: int = 9464
+    readiness_model: bool = True
     artifacts_url: str = ""
     artifact_service: str = ""
     memory_service: str = ""
@@ -103,6 +108,7 @@ class Settings:
             ),
             graceful_timeout=_number(source, "AGENT_GRACEFUL_TIMEOUT", cls.graceful_timeout),
             metrics_port=int(_number(source, "AGENT_METRICS_PORT", cls.metrics_port, high=65_535)),
+            readiness_model=_flag(source, "AGENT_READINESS_MODEL", cls.readiness_model),
             artifacts_url=source.get("AGENT_ARTIFACTS_URL", "").strip(),
             artifact_service=source.get("AGENT_ARTIFACT_SERVICE", "").strip(),
             memory_service=source.get("AGENT_MEMORY_SERVICE", "").strip(),
@@ -111,6 +117,13 @@ class Settings:
             ingress_url=_address(source, "RESTATE_INGRESS_URL"),
             stream_interval=_number(source, "AGENT_STREAM_INTERVAL", cls.stream_interval),
         )
+
+
+def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text not in ("", *_FLAGS):
+        raise ConfigurationError(f"{name} must be true or false, and is {text!r}")
+    return _FLAGS.get(text, default)
 
 
 def _number(env: Mapping[str, str], name: str, default: float, high: float = 1e9) -> float:

@@ -116,7 +116,7 @@ class Endpoint:
         """Where Restate finds it."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, env: Mapping[str, str] | None = None) -> Self:
+    def start(self, env: Mapping[str, str] | None = None, probe: str = "/health") -> Self:
         """Starts the process and waits until it answers; ``env`` is changed from now on."""
         self._env.update(env or {})
         with self.log.open("ab") as log:
@@ -127,7 +127,7 @@ class Endpoint:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_until("the endpoint answers", self._answers, START_SECONDS)
+        wait_until("the endpoint answers", lambda: self._answers(probe), START_SECONDS)
         return self
 
     def register(self, restate: Restate) -> None:
@@ -162,11 +162,15 @@ class Endpoint:
                 f"the endpoint did not stop:\n{self.log.read_text()[-3000:]}"
             ) from None
 
-    def _answers(self) -> bool:
+    def health(self) -> httpx.Response:
+        """Asks as a readiness probe does."""
+        return httpx.get(f"{self.url}/health", trust_env=False, timeout=10)
+
+    def _answers(self, probe: str) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         try:
-            return httpx.get(f"{self.url}/health", trust_env=False).is_success
+            return httpx.get(f"{self.url}{probe}", trust_env=False).is_success
         except httpx.HTTPError:
             return False
 

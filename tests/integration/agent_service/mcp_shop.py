@@ -34,6 +34,14 @@ def order(article: str) -> str:
 
 
 @shop.tool()
+def refuse(article: str) -> str:
+    """Is never of use."""
+    note(f"refuse {article}")
+    # Without an answer, as when the server dies.
+    os._exit(1)
+
+
+@shop.tool()
 def ponder(article: str) -> str:
     """Thinks for a while."""
     note(f"ponder {article}")

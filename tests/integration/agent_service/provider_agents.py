@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 
 from google.adk.agents import Agent
 from google.adk.models.lite_llm import LiteLlm
@@ -14,6 +15,7 @@ from google.adk.tools.mcp_tool.mcp_session_manager import (
 from google.adk.tools.mcp_tool.mcp_toolset import McpToolset
 from mcp import StdioServerParameters
 
+from agent_service import mcp_retries
 from tests.integration.agent_service.agents import MODEL
 
 stdio = Agent(
@@ -29,6 +31,27 @@ stdio = Agent(
                 ),
                 timeout=30,
             )
+        )
+    ],
+)
+# A server that dies at each call of one of its tools.
+trying = Agent(
+    name="TryingTools",
+    model=MODEL,
+    tools=[
+        mcp_retries(
+            McpToolset(
+                connection_params=StdioConnectionParams(
+                    server_params=StdioServerParameters(
+                        command=sys.executable,
+                        args=["-m", "tests.integration.agent_service.mcp_shop"],
+                        env=dict(os.environ),
+                    ),
+                    timeout=30,
+                )
+            ),
+            max_attempts=2,
+            first_pause=timedelta(milliseconds=10),
         )
     ],
 )

@@ -57,6 +57,7 @@ def evaluate(
         ("weather", [TOOLS], 0.2),
         ("claims", [TOOLS], 0.5),
         ("support", [TOOLS], 0.3),
+        ("notes", [TOOLS], 0.8),
         ("fact_checker", [TOOLS], 0.6),
         ("research", ["--beside=agent_service.agents.fact_checker:agent"], 0.5),
     ],

@@ -60,7 +60,7 @@ def provider(
         "AGENT_MODEL_CONCURRENCY": "1",
         "AGENT_MODEL_TIMEOUT": "3",
     }
-    agents = [f"{AGENTS}:{name}" for name in ("stdio", "over_http", "litellm")]
+    agents = [f"{AGENTS}:{name}" for name in ("stdio", "trying", "over_http", "litellm")]
     folder = tmp_path_factory.mktemp("providers")
     with Endpoint(agents, scripted_model_server.url, folder, env) as endpoint:
         endpoint.register(restate)
@@ -128,6 +128,20 @@ def test_mcp_over_http_is_replayed_though_the_tools_have_changed(
     with shop(mcp_port, str(provider.trace), TEST_MCP_MORE="1"):
         assert restate.result(invocation).json()["answer"] == "done"
     _replayed_without_the_server(provider, article)
+
+
+def test_calls_of_an_mcp_server_are_tried_as_often_as_its_author_says(
+    restate: Restate, provider: Endpoint, scripted_model: ScriptedModel
+) -> None:
+    article = uuid.uuid4().hex
+    call = Call(name="refuse", args={"article": article})
+    scripted_model.put_first(
+        Rule(name="call", when=When(after_response=False), reply=Reply(calls=[call])),
+        Rule(name="told", when=When(response_of="refuse"), reply=Reply(text="it went on")),
+    )
+    failed = restate.turn("TryingTools", article, article)
+    assert failed.status_code == 500, failed.text
+    assert provider.traced().count(f"refuse {article}") == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

@@ -8,6 +8,7 @@ import pytest
 from google.adk.agents import Agent
 from google.adk.apps.app import App
 
+from agent_service import __main__ as command
 from agent_service.__main__ import load_agent
 from agent_service.errors import ConfigurationError
 from agent_service.serving import build_app
@@ -74,3 +75,13 @@ def test_the_command_fails_in_one_line_without_a_model() -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("agent_service: no model to talk to: set GOOGLE")
     assert "Traceback" not in done.stderr
+
+
+def test_why_it_ends_is_left_in_the_containers_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.setattr(command, "TERMINATION_LOG", log)
+    assert command.main(["nowhere:agent"]) == 2
+    assert log.read_text() == "agent_service: 'nowhere:agent': there is no module 'nowhere'"

@@ -27,6 +27,8 @@ def test_everything_comes_from_the_environment() -> None:
             "AGENT_MODEL_CONCURRENCY": "2",
             "RESTATE_INGRESS_URL": " https://restate.example:8080/ ",
             "AGENT_STREAM_INTERVAL": "0.2",
+            "AGENT_READINESS_MODEL": "False",
+            "AGENT_ARTIFACTS_URL": "s3://bucket/agents",
         }
     )
     assert settings.port == 1234
@@ -34,6 +36,8 @@ def test_everything_comes_from_the_environment() -> None:
     assert (settings.model_timeout, settings.max_model_calls) == (1.5, 3)
     assert settings.model_concurrency == 2
     assert (settings.ingress_url, settings.stream_interval) == ("https://restate.example:8080", 0.2)
+    assert not settings.readiness_model
+    assert settings.artifacts_url == "s3://bucket/agents"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,7 @@ def test_everything_comes_from_the_environment() -> None:
     [
         ({"PORT": "http"}, "PORT must be a number"),
         ({"PORT": "70000"}, "PORT must be between"),
+        ({"AGENT_READINESS_MODEL": "maybe"}, "AGENT_READINESS_MODEL must be true or false"),
         ({"AGENT_MODEL_TIMEOUT": "-1"}, "AGENT_MODEL_TIMEOUT must be between"),
         ({"AGENT_MODEL_TIMEOUT": "nan"}, "AGENT_MODEL_TIMEOUT must be between"),
         ({"AGENT_MODEL_TIMEOUT": "5000"}, "AGENT_ABORT_TIMEOUT"),

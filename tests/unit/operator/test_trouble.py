@@ -36,6 +36,21 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+REFUSED = {
+    "terminated": {
+        "exitCode": 2,
+        "reason": "Error",
+        "message": "agent_service: no model to talk to: set GOOGLE_API_KEY\nmore",
+    }
+}
+CASES += [
+    (
+        waiting("CrashLoopBackOff", lastState=REFUSED, restartCount=2),
+        "PodsCrash",
+        "was started again 2 times; agent_service: no model to talk to: set GOOGLE_API_KEY",
+    )
+]
+
 FETCH_WAITS = {"state": {"waiting": {"reason": "ImagePullBackOff"}}, "name": "fetch", "image": "f"}
 SIDECAR_CRASHES = {
     "name": "proxy",
@@ -131,6 +146,13 @@ SLOW: list[tuple[dict[str, Any], str]] = [
 def test_what_a_pod_waits_for(late: dict[str, Any], words: str) -> None:
     assert words in (trouble.waits_for(REPLICA_SET, [late]) or "")
     assert trouble.of_revision({}, [late]) is None, "nothing is wrong yet"
+
+
+def test_a_log_that_was_put_into_the_status_is_not_shown() -> None:
+    logged = {"terminated": {**CRASHED["terminated"], "message": "secret"}}
+    found = trouble.of_pods([waiting("CrashLoopBackOff", lastState=logged, restartCount=2)])
+    assert found is not None
+    assert "secret" not in found.message
 
 
 def test_a_pod_that_is_ready_waits_for_nothing() -> None:

@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="0.0.0.0")  # noqa: S104 - it serves other pods
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
     parser.add_argument("--rules", type=Path, help="a JSON list of rules, before the built-in ones")
+    parser.add_argument("--key", default="", help="the API key to ask for; none unless given")
     options = parser.parse_args(arguments)
-    script = Script([*_read(options.rules), *default_script()])
+    script = Script([*_read(options.rules), *default_script()], options.key)
     try:
         asyncio.run(_serve(script, options.host, options.port))
     except OSError as error:

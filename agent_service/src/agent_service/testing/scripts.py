@@ -265,6 +265,76 @@ _FACT_CHECKS = [
     ),
 ]
 
+_NOTE = r"(?P<title>[\w-]+(?: [\w-]+){0,5})"
+_KEEP = rf"(?s)[Kk]eep (?:the |a )?note {_NOTE}: (?P<text>.+?)"
+_NOTES = [
+    Rule(
+        name="note sent",
+        when=When(response_of="send_note", response_has=["sent"]),
+        reply=Reply(text="I have sent {sent}."),
+    ),
+    Rule(
+        name="note kept",
+        when=When(response_of="keep_note", response_has=["version"]),
+        reply=Reply(text="I have kept the note {title}, version {version}."),
+    ),
+    Rule(
+        name="note read",
+        when=When(response_of="read_note", response_has=["text"]),
+        reply=Reply(text="The note {title} says: {text}"),
+    ),
+    Rule(
+        name="notes listed",
+        when=When(response_of="list_notes"),
+        reply=Reply(text="You have {count} notes: {titles}"),
+    ),
+    Rule(
+        name="note recalled",
+        when=When(response_of="recall", response_has=["found"]),
+        reply=Reply(text="You said: {found}"),
+    ),
+    *(
+        Rule(
+            name="note error",
+            when=When(response_of=tool, response_has=["error"]),
+            reply=Reply(text="Sorry, {error}."),
+        )
+        for tool in ("keep_note", "read_note", "recall", "send_note")
+    ),
+    Rule(
+        name="note keep and send",
+        when=When(
+            tool="send_note", text=f"{_KEEP} [Aa]nd send it to (?P<to>\\w+)", after_response=False
+        ),
+        reply=Reply(
+            calls=[
+                Call(name="keep_note", args={"title": "{title}", "text": "{text}"}),
+                Call(name="send_note", args={"title": "{title}", "to": "{to}"}),
+            ]
+        ),
+    ),
+    Rule(
+        name="note keep",
+        when=When(tool="keep_note", text=f"{_KEEP}$", after_response=False),
+        reply=Reply(calls=[Call(name="keep_note", args={"title": "{title}", "text": "{text}"})]),
+    ),
+    Rule(
+        name="note read",
+        when=When(tool="read_note", text=rf"[Rr]ead (?:the )?note {_NOTE}", after_response=False),
+        reply=Reply(calls=[Call(name="read_note", args={"title": "{title}"})]),
+    ),
+    Rule(
+        name="note recall",
+        when=When(tool="recall", text=r"did I say about (?P<about>[\w ]+)", after_response=False),
+        reply=Reply(calls=[Call(name="recall", args={"about": "{about}"})]),
+    ),
+    Rule(
+        name="notes list",
+        when=When(tool="list_notes", after_response=False),
+        reply=Reply(calls=[Call(name="list_notes")]),
+    ),
+]
+
 FALLBACK = Rule(
     name="fallback",
     reply=Reply(text="I am a scripted model, and I have no answer in my script for this."),
@@ -273,4 +343,4 @@ FALLBACK = Rule(
 
 def default_script() -> list[Rule]:
     """Returns the rules for the shipped agents, and one that fits everything else."""
-    return [*_SUPPORT, *_WEATHER, *_CLAIMS, *_RESEARCH, *_FACT_CHECKS, FALLBACK]
+    return [*_SUPPORT, *_WEATHER, *_CLAIMS, *_RESEARCH, *_FACT_CHECKS, *_NOTES, FALLBACK]

@@ -1,6 +1,7 @@
 """The scripted model as an HTTP server.
 
-``POST /v1beta/models/{model}:generateContent`` and ``:streamGenerateContent`` are Gemini's.
+``POST /v1beta/models/{model}:generateContent`` and ``:streamGenerateContent`` are Gemini's, and
+``GET /v1beta/models/{model}``, which says that there is the model, whatever its name.
 ``GET /calls`` lists the model calls so far, ``PUT /rules`` puts rules before the script's own,
 ``GET /health`` is for probes.
 """
@@ -14,7 +15,7 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,9 +69,15 @@ class ModelCall(BaseModel):
 
 
 class Script:
-    """Rules, and what has been asked; safe to use from any thread."""
+    """Rules, and what has been asked; safe to use from any thread.
 
-    def __init__(self, rules: Sequence[Rule] | None = None) -> None:
+    Args:
+        rules: in place of those for the shipped agents.
+        key: the API key that is asked for; empty: none.
+    """
+
+    def __init__(self, rules: Sequence[Rule] | None = None, key: str = "") -> None:
+        self.key = key
         self._lock = threading.Lock()
         self._rules = list(default_script() if rules is None else rules)
         self._first: list[Rule] = []
@@ -134,6 +141,27 @@ def _error(found: Match) -> Response:
         error["details"] = [{"@type": kind, "retryDelay": f"{reply.retry_after:g}s"}]
         headers["retry-after"] = f"{reply.retry_after:g}"
     return JSONResponse({"error": error}, status_code=reply.status, headers=headers)
+
+
+type _Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _for_keys(script: Script, endpoint: _Endpoint) -> _Endpoint:
+    """Refuses those with another key than the script's, as Gemini does."""
+
+    async def checked(request: Request) -> Response:
+        if script.key in ("", request.headers.get("x-goog-api-key")):
+            return await endpoint(request)
+        message = "API key not valid. Please pass a valid API key."
+        error = {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}
+        return JSONResponse({"error": error}, status_code=400)
+
+    return checked
+
+
+async def _describe(request: Request) -> Response:
+    name = request.path_params["call"]
+    return JSONResponse({"name": f"models/{name}", "displayName": f"{name}, scripted"})
 
 
 def _answer(parts: list[dict[str, Any]], asked: Asked, model: str) -> dict[str, Any]:
@@ -209,7 +237,8 @@ def build_app(script: Script) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/{version}/models/{call}", generate, methods=["POST"]),
+            Route("/{version}/models/{call}", _for_keys(script, generate), methods=["POST"]),
+            Route("/{version}/models/{call}", _for_keys(script, _describe), methods=["GET"]),
             Route("/calls", calls, methods=["GET"]),
             Route("/rules", put_rules, methods=["PUT"]),
             Route("/health", health, methods=["GET"]),
@@ -244,10 +273,14 @@ class ScriptedModel:
     """The server in a thread of its own, on a free loopback port, for tests.
 
     Use it as a context manager; ``url`` is what GOOGLE_GEMINI_BASE_URL takes.
+
+    Args:
+        rules: in place of those for the shipped agents.
+        key: the API key that it asks for; empty: none.
     """
 
-    def __init__(self, rules: Sequence[Rule] | None = None) -> None:
-        self._script = Script(rules)
+    def __init__(self, rules: Sequence[Rule] | None = None, key: str = "") -> None:
+        self._script = Script(rules, key)
         self._url = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -257,6 +290,10 @@ class ScriptedModel:
     def url(self) -> str:
         """The server's address, for example ``http://127.0.0.1:40123``."""
         return self._url
+
+    def ask_for_key(self, key: str) -> None:
+        """Asks for another API key from now on; empty: for none."""
+        self._script.key = key
 
     def calls(self) -> list[ModelCall]:
         """Returns the model calls so far, oldest first."""

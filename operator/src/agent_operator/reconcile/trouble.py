@@ -16,6 +16,7 @@ _IMAGE_REASONS: Final = frozenset(
     }
 )
 _CRASH_REASONS: Final = frozenset({"CrashLoopBackOff", "RunContainerError"})
+_LEFT_WORD: Final = "agent_service: "
 _CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 
 
@@ -94,18 +95,25 @@ def _waits_for(pod: Body, ending: Collection[str]) -> str | None:
             return f"{where} has not ended yet"
         if "running" in state and not container.get("ready"):
             probe = "readiness" if container.get("started") else "startup"
-            return f"{where} runs, but its {probe} probe does not succeed"
+            told = f"its log may say why: kubectl logs {name}"
+            return f"{where} runs, but its {probe} probe does not succeed; {told}"
     return None
 
 
 def _crash(container: Body, message: str) -> str:
-    """How a container ended last. Its own log stays out: it may hold what must not be shown."""
+    """How a container ended last, and why if it left word of that in its status.
+
+    Its own log stays out: it may hold what must not be shown.
+    """
     ended = (container.get("lastState") or {}).get("terminated") or {}
     if not ended:
         return message or "does not start"
     how = ended.get("reason", "Error")
     restarts = container.get("restartCount", 0)
+    first, *_ = str(ended.get("message", "")).splitlines() or [""]
+    # Only what the agent service wrote for this: a pod may be told to put its log there, too.
+    why = first if first.startswith(_LEFT_WORD) else "its log (kubectl logs --previous) says why"
     return (
         f"ended with exit code {ended.get('exitCode')} ({how}) and was started again"
-        f" {restarts} times; its log (kubectl logs --previous) says why"
+        f" {restarts} times; {why}"
     )
