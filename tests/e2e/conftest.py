@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hack.demo import release, shell
+from tests.e2e.agents_world import AgentsWorld, agents_of, prepared
 from tests.e2e.world import World, looking_at
 from tests.support.identity import Identity, new_identity
 
@@ -54,3 +55,18 @@ async def world(installed: release.Release) -> AsyncIterator[World]:
         # Through new forwards: a test may have restarted Restate.
         async with looking_at(installed) as found:
             await found.clear()
+
+
+@pytest.fixture(scope="session")
+def kit_image(installed: release.Release) -> str:
+    """The image of `tests.e2e.kit`, in the cluster; its helpers run."""
+    if release.has_key():
+        pytest.skip("needs the scripted model, and GOOGLE_API_KEY is set")
+    return prepared(installed)
+
+
+@pytest.fixture
+async def agents(world: World, kit_image: str) -> AsyncIterator[AgentsWorld]:
+    """A world with agents of the tests' own."""
+    async with agents_of(world, kit_image) as found:
+        yield found

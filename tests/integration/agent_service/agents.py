@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import restate
 from google.adk.agents import Agent, LoopAgent, ParallelAgent, SequentialAgent
 from google.adk.agents.callback_context import CallbackContext
 from google.adk.apps.app import App
@@ -51,8 +52,31 @@ async def measure(what: str, seconds: float, tool_context: ToolContext) -> dict[
     return {"result": result, "id": str(ctx.uuid()), "order": ",".join(order)}
 
 
+async def measure_together(what: str, seconds: list[float]) -> dict[str, str]:
+    """Measures several parts of something at the same time.
+
+    Args:
+        what: What to measure.
+        seconds: How long each of its parts takes.
+    """
+
+    async def step(part: str, duration: float) -> str:
+        note(f"begin {part}")
+        await asyncio.sleep(duration)
+        note(f"end {part}")
+        return part
+
+    run = restate_object_context().run_typed
+    steps = [
+        run(f"part {n}", step, part=f"{what} {n}", duration=duration)
+        for n, duration in enumerate(seconds)
+    ]
+    await restate.gather(*steps)
+    return {"result": ", ".join([await one for one in steps])}
+
+
 helper = Agent(name="Helper", description="Measures for others.", model=MODEL, tools=[measure])
-tools = Agent(name="ToolsAgent", model=MODEL, tools=[measure, AgentTool(helper)])
+tools = Agent(name="ToolsAgent", model=MODEL, tools=[measure, measure_together, AgentTool(helper)])
 
 
 def before_model(callback_context: CallbackContext, llm_request: LlmRequest) -> None:

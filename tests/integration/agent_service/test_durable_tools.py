@@ -72,3 +72,30 @@ def test_a_step_cannot_wait_for_a_person(
     answer = restate.turn(AGENT, session, "go")
     assert answer.status_code == 500
     assert "inside of a step" in answer.json()["message"]
+
+
+def test_steps_gathered_in_two_tools_go_on_where_each_of_them_was(
+    restate: Restate, session: str, scripted_model: ScriptedModel, endpoint: Endpoint
+) -> None:
+    """`restate.gather` in tools that the model calls together, and a kill in the middle."""
+    calls = [
+        Call(name="measure_together", args={"what": f"{what}-{session}", "seconds": seconds})
+        for what, seconds in (("a", [0.2, 3, 0]), ("b", [3, 0, 0.4]))
+    ]
+    scripted_model.put_first(
+        Rule(name="call", when=When(after_response=False), reply=Reply(calls=calls)),
+        Rule(name="told", when=When(response_of="measure_together"), reply=Reply(text="{result};")),
+    )
+    invocation = restate.send("ToolsAgent", session, "go")
+    quick = {f"end {what}-{session} {n}" for what, n in (("a", 0), ("a", 2), ("b", 1), ("b", 2))}
+    wait_until("the quick ones are done", lambda: quick <= set(endpoint.traced()) or None)
+    endpoint.kill()
+    endpoint.start()
+    parts = [[f"{what}-{session} {n}" for n in range(3)] for what in "ab"]
+    answer = restate.result(invocation).json()["answer"]
+    assert answer == "; ".join(", ".join(part) for part in parts) + ";"
+    traced = endpoint.traced()
+    for part in (*parts[0], *parts[1]):
+        assert traced.count(f"end {part}") == 1
+        again = part in (f"a-{session} 1", f"b-{session} 0")
+        assert traced.count(f"begin {part}") == 1 + again

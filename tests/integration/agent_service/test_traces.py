@@ -12,7 +12,7 @@ import pytest
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
 from hack.restate import RestateServer
 from tests.integration.agent_service.harness import Endpoint, Restate, wait_until
-from tests.integration.agent_service.otlp import Collector, SeenSpan, assert_one_tree
+from tests.support.otlp import Collector, SeenSpan, assert_one_tree
 
 pytestmark = pytest.mark.integration
 AGENT = "WatchedAgent"

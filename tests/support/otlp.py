@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -72,12 +73,16 @@ class Collector:
 
     def _take(self, path: str, body: bytes) -> None:
         assert path == "/v1/traces", path
-        request = ExportTraceServiceRequest.FromString(body)
         with self._lock:
-            for group in request.resource_spans:
-                resource = _plain(group.resource.attributes)
-                for scope in group.scope_spans:
-                    self._spans.extend(_seen(span, resource) for span in scope.spans)
+            self._spans.extend(spans_in(body))
+
+
+def spans_in(body: bytes) -> Iterator[SeenSpan]:
+    """The spans of one OTLP request, as protobuf has it."""
+    for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+        resource = _plain(group.resource.attributes)
+        for scope in group.scope_spans:
+            yield from (_seen(span, resource) for span in scope.spans)
 
 
 def _seen(span: Any, resource: dict[str, Any]) -> SeenSpan:
