@@ -259,6 +259,24 @@ def test_a_turn_remembers_each_event_once_though_it_was_killed(
     assert _said(restate, LEARNER, f"{user}x:1") == "nothing"
 
 
+def test_to_remember_a_long_session_costs_no_more_than_a_short_one(
+    restate: Restate, in_restate: Endpoint, user: str, scripted_model: ScriptedModel
+) -> None:
+    _running(in_restate, restate)
+    scripted_model.put_first(Rule(name="any", when=When(), reply=Reply(text="yes")))
+
+    def journaled() -> int:
+        invocation = restate.send(LEARNER, f"{user}:1", "Say yes, and remember it")
+        assert restate.result(invocation).status_code == 200
+        rows = restate.query(f"select raw_length from sys_journal where id = '{invocation}'")
+        return sum(row["raw_length"] for row in rows)
+
+    sizes = [journaled() for _ in range(30)]
+    assert sizes[-1] < 1.2 * sizes[2], sizes
+    found = restate.call(f"{LEARNER}.memory", user, "search", {"query": "remember"}).json()
+    assert len(found["memories"]) == 10
+
+
 def test_a_search_of_a_turn_finds_the_same_when_it_replays(
     restate: Restate, in_restate: Endpoint, user: str, call: Any
 ) -> None:
