@@ -28,7 +28,7 @@ async def slow_put(store: BlobStore, name: str, data: bytes) -> None:
     await _put(store, name, data)
     note(f"put {name}")
     if "slow" in name:
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
 
 
 setattr(BlobStore, "put", slow_put)  # noqa: B010 - mypy
@@ -37,7 +37,7 @@ setattr(BlobStore, "put", slow_put)  # noqa: B010 - mypy
 async def _slow_step(name: str) -> None:
     async def step() -> None:
         note(f"begin {name}")
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
 
     await restate_object_context().run_typed(name, step)
 
@@ -199,6 +199,10 @@ class NotedArtifacts(InMemoryArtifactService):
     async def save_artifact(self, **kwargs: Any) -> int:
         note(f"save {kwargs['filename']}")
         return await super().save_artifact(**kwargs)
+
+    async def delete_artifact(self, **kwargs: Any) -> None:
+        note(f"delete {kwargs['filename']} of {kwargs['session_id']}")
+        await super().delete_artifact(**kwargs)
 
 
 own_memory = NotedMemory()

@@ -349,21 +349,29 @@ def test_an_authors_own_services_are_asked_once(
     with Endpoint(OWNED, scripted_model.url, tmp_path, env) as endpoint:
         endpoint.register(restate)
         call("{version}", "keep", name="a", content="text", then=f"then {user}")
-        invocation = restate.send(AGENT, f"{user}:1", "go")
+        saving = restate.send(AGENT, f"{user}:1", "go")
         wait_until("it was saved", lambda: f"begin then {user}" in endpoint.traced())
-        endpoint.kill()
-        endpoint.start()
-        assert restate.result(invocation).json()["answer"] == "0"
-        assert endpoint.traced().count("save a") == 1
-
         call("{found}", "recall", query="zebra", then=f"more {user}")
-        invocation = restate.send(LEARNER, f"{user}:1", "go")
+        searching = restate.send(LEARNER, f"{user}:1", "go")
         wait_until("it was found", lambda: f"begin more {user}" in endpoint.traced())
         endpoint.kill()
+        scripted_model.put_first(
+            Rule(name="kept", when=When(response_of="keep"), reply=Reply(text="{version}")),
+            Rule(name="found", when=When(response_of="recall"), reply=Reply(text="{found}")),
+        )
         endpoint.start()
-        assert restate.result(invocation).json()["answer"] == "nothing"
-        assert endpoint.traced().count("search zebra") == 1
-        assert endpoint.traced().count("add 1") == 1
+        assert restate.result(saving).json()["answer"] == "0"
+        assert restate.result(searching).json()["answer"] == "nothing"
+        for asked in ("save a", "search zebra", "add 1"):
+            assert endpoint.traced().count(asked) == 1
+        # A deleted session's are deleted there.
+        for name in ("b", "user:c"):
+            call("{version}", "keep", name=name, content="text", then="")
+            assert _said(restate, AGENT, f"{user}:1") == "0"
+        assert restate.call(AGENT, f"{user}:1", "delete").json() == {"deleted": True}
+        assert [line for line in endpoint.traced() if line.startswith("delete")] == [
+            "delete b of 1"
+        ]
         # What the author's service can't do ends the turn.
         call("{learnt}", "learn", fact="x", then="")
         refused = restate.turn(LEARNER, f"{user}:1", "go")
