@@ -80,7 +80,14 @@ class LongSession:
             kept = self.kept[name]
             wanted = Wanted(ratio=1.3) if name == OURS.name else Wanted()
             figures.append(Figure(told, kept.around(self.turns), early, kept.around(EARLY), wanted))
+        over, before = self._over_plain(self.turns), self._over_plain(EARLY)
+        figures.append(Figure(f"Overhead of {late}", over, early, before, Wanted(ratio=1.3)))
         return figures
+
+    def _over_plain(self, turn: int) -> Samples:
+        """What a turn takes longer than plain ADK's, which gets slower as well."""
+        ours, plain = self.kept[OURS.name].around(turn), self.kept[MEMORY].around(turn)
+        return Samples("ms", [ours.median - plain.median])
 
 
 async def measure(restate: Restate, turns: int) -> LongSession:

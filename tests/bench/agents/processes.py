@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -17,6 +17,8 @@ from tests.bench.agents import ours, sdk
 
 PATIENCE = 120.0
 POLL_SECONDS = 0.005
+BYTECODE = ROOT / ".local" / "bench" / "bytecode"
+_LEFT_OUT = ("GOOGLE_", "AGENT_", "OTEL_", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,14 @@ class Serving:
 
 
 def environment(port: int) -> dict[str, str]:
-    """What such a process gets: nothing of this machine's own settings of agents."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "AGENT_", "OTEL_"))}
-    return kept | {"PORT": str(port), "AGENT_METRICS_PORT": "0", "LOG_LEVEL": "WARNING"}
+    """What such a process gets: bytecode as in an image, and no settings of agents from here."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_LEFT_OUT)}
+    return kept | {
+        "PORT": str(port),
+        "AGENT_METRICS_PORT": "0",
+        "LOG_LEVEL": "WARNING",
+        "PYTHONPYCACHEPREFIX": str(BYTECODE),
+    }
 
 
 @contextmanager
@@ -99,7 +106,8 @@ def running(
             yield process, time.monotonic() - started
         finally:
             # Its whole group: an engine's command has the container as its child.
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

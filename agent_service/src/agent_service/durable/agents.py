@@ -19,6 +19,7 @@ from agent_service.durable.mcp import journal_mcp
 from agent_service.durable.models import journal_models, journaled
 from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
+from agent_service.telemetry.descriptions import describe_what_is_seen
 from agent_service.telemetry.tools import CountedTools
 
 type Served = BaseAgent | Workflow | App
@@ -42,6 +43,7 @@ def durable_app(served: Served) -> App:
     journal_models()
     journal_mcp()
     ask_for_confirmations()
+    describe_what_is_seen()
     root = root_of(served)
     if isinstance(served, App):
         # The SDK's own plugin would journal each model call a second time, around ours.

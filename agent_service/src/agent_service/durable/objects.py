@@ -13,6 +13,7 @@ import restate
 from google.adk.agents.run_config import RunConfig, StreamingMode  # type: ignore[attr-defined]
 from google.adk.events.event import Event
 from google.adk.runners import Runner
+from google.adk.telemetry.context import TelemetryConfig
 from google.genai import types
 from pydantic import BaseModel
 from restate import RunOptions, TerminalError
@@ -165,6 +166,8 @@ class AgentTurns:
         self._shared = shared
         self._streams = streams
         self._ingress = Ingress(settings.ingress_url) if settings.ingress_url else None
+        # Without it, ADK asks the environment for each span.
+        self._telemetry = TelemetryConfig()
         self.name: str = served.name
 
     async def run(self, context: restate.ObjectContext, request: TurnRequest) -> TurnAnswer:
@@ -303,6 +306,7 @@ class AgentTurns:
                 run_config=RunConfig(
                     max_llm_calls=self._settings.max_model_calls,
                     streaming_mode=StreamingMode.SSE if turn.begin.streams else StreamingMode.NONE,
+                    telemetry=self._telemetry,
                 ),
             )
         ) as events:
