@@ -290,3 +290,37 @@ async def test_the_sdks_own_way_is_back_after_the_turn() -> None:
     context.journal.append(1)
     await wait(context, 1)
     assert context.looked == [[1]]
+
+
+async def test_an_attempt_that_the_server_ended_waits_for_nothing_more() -> None:
+    """As at the end of the time that SIGTERM leaves to a turn: Restate may be gone by then."""
+    asked = asyncio.Event()
+    ends: list[str] = []
+
+    async def work(branches: Branches, context: FakeContext) -> None:
+        async def agent() -> None:
+            await branches.enter()
+            try:
+                asked.set()
+                await wait(context, 1)
+            finally:
+                # ADK's agents call their last callback here.
+                try:
+                    await wait(context, 2)
+                except asyncio.CancelledError:
+                    ends.append("callback")
+
+        task = asyncio.create_task(agent())
+        try:
+            await task
+        finally:
+            await asyncio.wait([task])
+            ends.append("turn")
+
+    attempt = asyncio.create_task(running([], work))
+    await asked.wait()
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(PATIENCE):
+            await attempt
+    assert ends == ["callback", "turn"]

@@ -173,6 +173,8 @@ class Branches:
         if self._broken is not None:
             await self._slow_down()
             raise self._broken
+        if self._given_up():
+            raise asyncio.CancelledError
         if self._cancelled and not tidying_up():
             await self._slow_down()
             raise TurnCancelled from cancellation()
@@ -193,6 +195,13 @@ class Branches:
     def cancelled(self) -> bool:
         """Whether the turn was cancelled."""
         return self._cancelled
+
+    def _given_up(self) -> bool:
+        """Whether the server has ended the attempt, so that nobody is there to be waited for.
+
+        Code may yet wait: ADK calls an agent's last callback when its task is cancelled.
+        """
+        return self.root.task is not None and self.root.task.cancelling() > 0
 
     def check_cancelled(self) -> None:
         """To be called where a turn has gone well.
