@@ -113,11 +113,17 @@ class MemoryObjects:
         """Looks for what shares most words with a text."""
         return (await context.object_call(self._find, user_id, Text(text=query))).memories
 
-    async def forget(
-        self, context: restate.ObjectContext, user_id: str, memory: str | None
-    ) -> None:
-        """Forgets one thing, or all."""
+    async def forget(self, context: restate.ObjectContext, user_id: str, memory: str) -> None:
+        """Forgets one thing."""
         await context.object_call(self._forget, user_id, ForgetRequest(id=memory))
+
+    async def clear(self, context: restate.ObjectContext, user_id: str) -> None:
+        """Removes everything, for a user who won't come back."""
+        await context.object_call(self._clear, user_id, None)
+
+    def clear_later(self, context: restate.ObjectContext, user_id: str) -> None:
+        """Removes it, and waits for nobody."""
+        context.object_send(self._clear, user_id, None)
 
     def _serve_turns(self) -> None:
         hidden: dict[str, Any] = {"ingress_private": True}
@@ -139,7 +145,12 @@ class MemoryObjects:
             """Looks for what shares most words with a text."""
             return Found(memories=await _search(cast("Reader", ctx), sent_state(), query.text))
 
-        self._last, self._add, self._find = last, add, find
+        @self.service.handler(state_preload=False, **hidden)
+        async def clear(ctx: restate.ObjectContext) -> None:
+            """Removes everything."""
+            ctx.clear_all()
+
+        self._last, self._add, self._find, self._clear = last, add, find, clear
 
     def _serve_callers(self) -> None:
         @self.service.handler(kind="shared", input_serde=RequestSerde(MemoryQuery))
