@@ -311,6 +311,21 @@ def test_memories_are_searched_and_forgotten_by_callers(
     assert restate.call(where, user, "search", {"query": "hello"}).json()["memories"] == []
 
 
+def test_all_that_was_forgotten_does_not_come_back_with_its_session(
+    restate: Restate, in_restate: Endpoint, user: str, call: Any
+) -> None:
+    _running(in_restate, restate)
+    where = f"{LEARNER}.memory"
+    call("ok", "learn", fact="Bees hum", then="")
+    _said(restate, LEARNER, f"{user}:1", "I am allergic to nuts")
+    assert restate.call(where, user, "search", {"query": "nuts bees"}).json()["memories"]
+    assert restate.call(where, user, "forget", {}).is_success
+    call("ok", "learn", fact="Dogs bark", then="")
+    _said(restate, LEARNER, f"{user}:1", "hello")
+    assert restate.call(where, user, "search", {"query": "nuts bees"}).json()["memories"] == []
+    assert restate.call(where, user, "search", {"query": "dogs"}).json()["memories"] != []
+
+
 def test_preloaded_memories_reach_the_model(
     restate: Restate, in_restate: Endpoint, user: str, scripted_model: ScriptedModel
 ) -> None:

@@ -3,7 +3,7 @@
 ================== ===============================================================================
 ``batch/00000001`` what was added at a time, in order
 ``last/{session}`` the latest event of a session that was added, so that the next time only what
-                   came after is
+                   came after is; it stays when all is forgotten
 ``ledger``         the batches' sizes, and what was forgotten and must not come again
 ================== ===============================================================================
 
@@ -165,7 +165,7 @@ class MemoryObjects:
             """Forgets one thing, or all."""
             which = readable(request).id
             if which is None:
-                ctx.clear_all()
+                await _forget_all(ctx)
             else:
                 await _forget(ctx, which)
 
@@ -204,6 +204,14 @@ async def _forget(ctx: restate.ObjectContext, which: str) -> None:
         ledger.sizes[number] = len(_BATCHES.serialize(kept))
         ledger.forgotten = sorted({*ledger.forgotten, which})
     ctx.set(_LEDGER, ledger, serde=_LEDGERS)
+
+
+async def _forget_all(ctx: restate.ObjectContext) -> None:
+    """Forgets all; how far sessions were added stays, or their next turns would add it again."""
+    ledger = await ctx.get(_LEDGER, serde=_LEDGERS) or _Ledger()
+    for number in ledger.sizes:
+        ctx.clear(_batch_key(number))
+    ctx.set(_LEDGER, ledger.model_copy(update={"sizes": {}}), serde=_LEDGERS)
 
 
 async def _search(reader: Reader, sent: SentState | None, query: str) -> list[MemoryEntry]:
