@@ -130,9 +130,14 @@ class Endpoint:
         wait_until("the endpoint answers", lambda: self._answers(probe), START_SECONDS)
         return self
 
-    def register(self, restate: Restate) -> None:
-        """Registers it with Restate as the latest deployment."""
-        body = {"uri": self.url, "force": True}
+    def register(self, restate: Restate, *, whole_calls: bool = False) -> None:
+        """Registers it with Restate as the latest deployment.
+
+        Args:
+            restate: with which one.
+            whole_calls: whether each attempt ends where it waits, and the next one replays all.
+        """
+        body = {"uri": self.url, "force": True, "use_http_11": whole_calls}
         answer = restate.http.post(f"{restate.server.admin_url}/deployments", json=body)
         assert answer.is_success, answer.text
 

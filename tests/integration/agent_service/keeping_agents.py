@@ -42,6 +42,13 @@ async def _slow_step(name: str) -> None:
     await restate_object_context().run_typed(name, step)
 
 
+async def _quick_step(name: str) -> None:
+    async def step() -> None:
+        return
+
+    await restate_object_context().run_typed(name, step)
+
+
 async def keep(name: str, content: str, then: str, tool_context: ToolContext) -> dict[str, Any]:
     """Keeps a text as an artifact.
 
@@ -115,13 +122,30 @@ async def drop(name: str, tool_context: ToolContext) -> dict[str, str]:
     return {"dropped": name}
 
 
+async def depart(name: str, tool_context: ToolContext) -> dict[str, str]:
+    """Reads a text artifact, and deletes the session.
+
+    Args:
+        name: Which artifact.
+    """
+    part = await tool_context.load_artifact(name)
+    session = tool_context.session
+    await tool_context._invocation_context.session_service.delete_session(
+        app_name=session.app_name, user_id=session.user_id, session_id=session.id
+    )
+    await _quick_step("gone")
+    return {"text": part.text or "" if part else "nothing"}
+
+
 @durable_tool
 async def keep_inside(tool_context: ToolContext) -> str:
     """Keeps something where it can't."""
     return str(await tool_context.save_artifact("x", types.Part(text="x")))
 
 
-keeper = Agent(name="KeepingAgent", model=MODEL, tools=[keep, keep_bytes, look, drop, keep_inside])
+keeper = Agent(
+    name="KeepingAgent", model=MODEL, tools=[keep, keep_bytes, look, drop, depart, keep_inside]
+)
 
 
 async def learn(fact: str, then: str, tool_context: ToolContext) -> dict[str, str]:

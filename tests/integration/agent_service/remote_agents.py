@@ -79,6 +79,16 @@ caller = Agent(
 )
 
 
+talker = Agent(
+    name="TalkerAgent",
+    model=MODEL,
+    instruction="You are TalkerAgent.",
+    tools=[
+        remote_agent(name, "Asks.", session="conversation") for name in ("ExpertAgent", "DeepAgent")
+    ],
+)
+
+
 async def may_i(what: str) -> dict[str, str]:
     """Asks a person.
 

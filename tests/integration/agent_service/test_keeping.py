@@ -237,6 +237,23 @@ def test_a_deleted_sessions_artifacts_are_gone_and_its_users_are_not(
     assert _said(restate, AGENT, f"{user}:2") == "user:b"
 
 
+def test_a_turn_that_deletes_its_session_replays_at_every_step(
+    restate: Restate, kept: Endpoint, user: str, call: Any, folder: Path
+) -> None:
+    key = f"{user}:1"
+    for number in ("0", "1"):
+        call("{version}", "keep", name="a", content=f"text {user}", then="")
+        assert _said(restate, AGENT, key) == number
+    # Each wait ends an attempt, and the next one repeats all before it.
+    kept.register(restate, whole_calls=True)
+    call("{text}", "depart", name="a")
+    assert _said(restate, AGENT, key) == f"text {user}"
+    state = f"select key from state where service_key = '{key}'"
+    wait_until("nothing is left of it", lambda: not restate.query(state) or None)
+    wait_until("no content is", lambda: not _files(folder, f"{user}=3A1") or None)
+    assert restate.call(f"{AGENT}.users", user, "list").json()["sessions"] == []
+
+
 def test_a_turn_remembers_each_event_once_though_it_was_killed(
     restate: Restate, in_restate: Endpoint, user: str, call: Any
 ) -> None:
@@ -310,6 +327,21 @@ def test_memories_are_searched_and_forgotten_by_callers(
     call("{forgot}", "forget", memory=said["id"])
     _said(restate, LEARNER, f"{user}:1", "again")
     assert restate.call(where, user, "search", {"query": "hello"}).json()["memories"] == []
+
+
+def test_all_that_was_forgotten_does_not_come_back_with_its_session(
+    restate: Restate, in_restate: Endpoint, user: str, call: Any
+) -> None:
+    _running(in_restate, restate)
+    where = f"{LEARNER}.memory"
+    call("ok", "learn", fact="Bees hum", then="")
+    _said(restate, LEARNER, f"{user}:1", "I am allergic to nuts")
+    assert restate.call(where, user, "search", {"query": "nuts bees"}).json()["memories"]
+    assert restate.call(where, user, "forget", {}).is_success
+    call("ok", "learn", fact="Dogs bark", then="")
+    _said(restate, LEARNER, f"{user}:1", "hello")
+    assert restate.call(where, user, "search", {"query": "nuts bees"}).json()["memories"] == []
+    assert restate.call(where, user, "search", {"query": "dogs"}).json()["memories"] != []
 
 
 def test_preloaded_memories_reach_the_model(

@@ -32,7 +32,7 @@ def pair(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Endpoint, Endpoint]]:
     made = []
-    for agents in (["caller"], CALLED):
+    for agents in (("caller", "talker"), CALLED):
         folder = tmp_path_factory.mktemp("endpoint")
         names = [f"{AGENTS}:{name}" for name in agents]
         made.append(Endpoint(names, scripted_model_server.url, folder, {}))
@@ -325,6 +325,40 @@ def test_what_a_called_agent_asks_is_found_and_answered_at_the_caller(
     assert received.json() == {"id": asked["id"], "approved": True}
     assert restate.result(invocation).json()["answer"] == f"{session}: True by ann"
     assert restate.call(CALLER, session, "approvals").json() == []
+
+
+def test_conversations_at_the_same_time_ask_side_by_side(
+    restate: Restate, session: str, scripted_model: ScriptedModel
+) -> None:
+    talker = "TalkerAgent"
+    may_i = Call(name="may_i", args={"what": session})
+    scripted_model.put_first(
+        *asks(ask(EXPERT, "one"), ask("DeepAgent"), ask(EXPERT, "two"), name=talker),
+        *asks(may_i, name=EXPERT),
+        *asks(may_i, name="DeepAgent"),
+    )
+    invocation = restate.send(talker, session, "go")
+
+    def asked() -> dict[str, str] | None:
+        found = restate.call(talker, session, "approvals").raise_for_status().json()
+        by_agent = {one["agent"]: one["id"] for one in found}
+        assert len(by_agent) == len(found)
+        return by_agent if len(found) == 2 else None
+
+    # The conversation with the expert is one, so the second question waits for the first.
+    first = wait_until("both agents ask", asked)
+    given = {"approved": True, "by": "ann"}
+    restate.call(talker, session, "answer", {"id": first[EXPERT], **given}).raise_for_status()
+
+    def asked_again() -> str | None:
+        again = asked()
+        return again[EXPERT] if again and again[EXPERT] != first[EXPERT] else None
+
+    second = wait_until("the expert asks again", asked_again)
+    for one in (first["DeepAgent"], second):
+        restate.call(talker, session, "answer", {"id": one, **given}).raise_for_status()
+    assert restate.result(invocation).status_code == 200
+    assert restate.call(talker, session, "approvals").json() == []
 
 
 def test_a_killed_caller_leaves_no_stale_call(

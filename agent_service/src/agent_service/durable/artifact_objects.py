@@ -21,8 +21,9 @@ from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import restate
+from google.adk.artifacts.base_artifact_service import BaseArtifactService
 from pydantic import BaseModel, ConfigDict
-from restate import TerminalError
+from restate import RunOptions, TerminalError
 
 from agent_service.api import ArtifactContent, ArtifactEntry, ArtifactList, ArtifactQuery
 from agent_service.durable.blobs import BlobStore
@@ -125,11 +126,19 @@ class ArtifactObjects:
         agent: the agent's virtual object.
         options: what all services are served with.
         store: for the contents; without one they are in Restate.
+        own: the author's service that keeps them instead, if there is one.
     """
 
-    def __init__(self, agent: str, options: dict[str, Any], store: BlobStore | None) -> None:
+    def __init__(
+        self,
+        agent: str,
+        options: dict[str, Any],
+        store: BlobStore | None,
+        own: BaseArtifactService | None = None,
+    ) -> None:
         self._agent = agent
         self._store = store
+        self._own = own
         quiet = {**options, "journal_retention": timedelta(0)}
         self.service = restate.VirtualObject(
             f"{agent}.artifacts", description=f"artifacts of {agent}'s sessions and users", **quiet
@@ -180,6 +189,10 @@ class ArtifactObjects:
     async def clear(self, context: restate.ObjectContext, identity: SessionId) -> None:
         """Deletes all artifacts of a session, not those of its user."""
         await context.object_call(self._clear, identity.key, None)
+
+    def clear_later(self, context: restate.ObjectContext, identity: SessionId) -> None:
+        """Deletes them, and waits for nobody."""
+        context.object_send(self._clear, identity.key, None)
 
     def _serve_turns(self) -> None:
         hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
@@ -251,7 +264,9 @@ class ArtifactObjects:
 
         @self.service.handler(**hidden)
         async def clear(ctx: restate.ObjectContext) -> None:
-            """Deletes all artifacts with their contents."""
+            """Deletes all artifacts with their contents, those of an author's service too."""
+            if self._own is not None:
+                await _delete_there(ctx, self._own, self._agent)
             keys = await ctx.state_keys()
             blobs = await _blobs(ctx, [key for key in keys if key.startswith(_VERSION)])
             if blobs:
@@ -337,6 +352,18 @@ def user_scope(identity: SessionId) -> str:
 def scopes(identity: SessionId) -> list[str]:
     """The keys of all objects with artifacts that a session sees."""
     return list(dict.fromkeys((identity.key, user_scope(identity))))
+
+
+async def _delete_there(ctx: restate.ObjectContext, own: BaseArtifactService, agent: str) -> None:
+    identity = session_of(ctx)
+    where = {"app_name": agent, "user_id": identity.user_id, "session_id": identity.session}
+
+    async def delete() -> None:
+        for name in await own.list_artifact_keys(**where):
+            if not name.startswith("user:"):
+                await own.delete_artifact(**where, filename=name)
+
+    await ctx.run_typed("delete artifacts", delete, RunOptions(type_hint=type(None)))
 
 
 async def _latest(ctx: Reading) -> Latest:

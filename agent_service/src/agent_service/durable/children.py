@@ -68,20 +68,22 @@ def session_name(caller: str, parent: SessionId, created_at: float, call: str = 
 
 def begin_call(turn: TurnScope, child: Child) -> None:
     """Shows people that a turn waits for another agent."""
-    turn.waits_for[child.session] = child
+    turn.waits_for.append(child)
     _write(turn)
 
 
 def end_call(turn: TurnScope, child: Child) -> None:
     """Shows it no more."""
-    if turn.waits_for.pop(child.session, None) is not None:
+    if child in turn.waits_for:
+        turn.waits_for.remove(child)
         _write(turn)
 
 
 def _write(turn: TurnScope) -> None:
     if turn.waits_for:
-        entries = Calls([Child(agent=c.agent, session=c.session) for c in turn.waits_for.values()])
-        turn.context.set(CALLS_KEY, entries, serde=_CALLS)
+        # Two calls in one conversation wait at the same place.
+        places = {state_key(child): child for child in turn.waits_for}
+        turn.context.set(CALLS_KEY, Calls(list(places.values())), serde=_CALLS)
     else:
         turn.context.clear(CALLS_KEY)
 

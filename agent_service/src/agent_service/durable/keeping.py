@@ -8,7 +8,6 @@ from typing import Any
 import restate
 from google.adk.artifacts.base_artifact_service import BaseArtifactService
 from google.adk.memory.base_memory_service import BaseMemoryService
-from restate import RunOptions
 
 from agent_service.durable.artifact_objects import ArtifactObjects
 from agent_service.durable.artifacts import ObjectArtifacts
@@ -87,7 +86,7 @@ class Keeping:
     def __init__(self, agent: str, options: dict[str, Any], chosen: Chosen) -> None:
         self._agent = agent
         self._chosen = chosen
-        self._artifacts = ArtifactObjects(agent, options, chosen.store)
+        self._artifacts = ArtifactObjects(agent, options, chosen.store, chosen.artifacts)
         self._memory = MemoryObjects(agent, options)
 
     @property
@@ -114,19 +113,10 @@ class Keeping:
         """
         await self._artifacts.clear(context, identity)
         if not identity.user:
-            await self._memory.forget(context, identity.user_id, None)
-        plain = self._chosen.artifacts
-        if plain is None:
-            return
+            await self._memory.clear(context, identity.user_id)
 
-        async def delete() -> None:
-            where = {
-                "app_name": self._agent,
-                "user_id": identity.user_id,
-                "session_id": identity.session,
-            }
-            for name in await plain.list_artifact_keys(**where):
-                if not name.startswith("user:"):
-                    await plain.delete_artifact(**where, filename=name)
-
-        await context.run_typed("delete artifacts", delete, RunOptions(type_hint=type(None)))
+    def forget_session_later(self, context: restate.ObjectContext, identity: SessionId) -> None:
+        """Deletes it, and waits for nobody; for the end of a turn that may have read it."""
+        self._artifacts.clear_later(context, identity)
+        if not identity.user:
+            self._memory.clear_later(context, identity.user_id)

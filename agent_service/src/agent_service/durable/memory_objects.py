@@ -3,7 +3,7 @@
 ================== ===============================================================================
 ``batch/00000001`` what was added at a time, in order
 ``last/{session}`` the latest event of a session that was added, so that the next time only what
-                   came after is
+                   came after is; it stays when all is forgotten
 ``ledger``         the batches' sizes, and what was forgotten and must not come again
 ================== ===============================================================================
 
@@ -113,11 +113,17 @@ class MemoryObjects:
         """Looks for what shares most words with a text."""
         return (await context.object_call(self._find, user_id, Text(text=query))).memories
 
-    async def forget(
-        self, context: restate.ObjectContext, user_id: str, memory: str | None
-    ) -> None:
-        """Forgets one thing, or all."""
+    async def forget(self, context: restate.ObjectContext, user_id: str, memory: str) -> None:
+        """Forgets one thing."""
         await context.object_call(self._forget, user_id, ForgetRequest(id=memory))
+
+    async def clear(self, context: restate.ObjectContext, user_id: str) -> None:
+        """Removes everything, for a user who won't come back."""
+        await context.object_call(self._clear, user_id, None)
+
+    def clear_later(self, context: restate.ObjectContext, user_id: str) -> None:
+        """Removes it, and waits for nobody."""
+        context.object_send(self._clear, user_id, None)
 
     def _serve_turns(self) -> None:
         hidden: dict[str, Any] = {"ingress_private": True}
@@ -139,7 +145,12 @@ class MemoryObjects:
             """Looks for what shares most words with a text."""
             return Found(memories=await _search(cast("Reader", ctx), sent_state(), query.text))
 
-        self._last, self._add, self._find = last, add, find
+        @self.service.handler(state_preload=False, **hidden)
+        async def clear(ctx: restate.ObjectContext) -> None:
+            """Removes everything."""
+            ctx.clear_all()
+
+        self._last, self._add, self._find, self._clear = last, add, find, clear
 
     def _serve_callers(self) -> None:
         @self.service.handler(kind="shared", input_serde=RequestSerde(MemoryQuery))
@@ -154,7 +165,7 @@ class MemoryObjects:
             """Forgets one thing, or all."""
             which = readable(request).id
             if which is None:
-                ctx.clear_all()
+                await _forget_all(ctx)
             else:
                 await _forget(ctx, which)
 
@@ -193,6 +204,14 @@ async def _forget(ctx: restate.ObjectContext, which: str) -> None:
         ledger.sizes[number] = len(_BATCHES.serialize(kept))
         ledger.forgotten = sorted({*ledger.forgotten, which})
     ctx.set(_LEDGER, ledger, serde=_LEDGERS)
+
+
+async def _forget_all(ctx: restate.ObjectContext) -> None:
+    """Forgets all; how far sessions were added stays, or their next turns would add it again."""
+    ledger = await ctx.get(_LEDGER, serde=_LEDGERS) or _Ledger()
+    for number in ledger.sizes:
+        ctx.clear(_batch_key(number))
+    ctx.set(_LEDGER, ledger.model_copy(update={"sizes": {}}), serde=_LEDGERS)
 
 
 async def _search(reader: Reader, sent: SentState | None, query: str) -> list[MemoryEntry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, cast
@@ -34,6 +34,7 @@ from agent_service.durable import children, inbox
 from agent_service.durable.agents import Served, durable_app, root_of
 from agent_service.durable.branches import branching
 from agent_service.durable.cancelling import TurnCancelled
+from agent_service.durable.children import Child
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.failures import terminal_error
 from agent_service.durable.identity import SessionId, session_of
@@ -136,6 +137,8 @@ class _Turn:
     identity: SessionId
     sessions: ObjectSessions
     begin: Begin
+    children: list[Child] = field(default_factory=list)
+    """Sessions of other agents, found when the turn has deleted its own."""
 
 
 class AgentTurns:
@@ -229,14 +232,32 @@ class AgentTurns:
                 raise
             with suppress(TerminalError):
                 await self._save(turn)
-            inbox.drop(turn.scope)
-            sessions.end_turn(revision=self._settings.revision, error=final.message)
-            self._end_stream(turn)
+            self._end(turn, final.message)
             raise final from error
-        inbox.drop(turn.scope)
-        sessions.end_turn(revision=self._settings.revision)
-        self._end_stream(turn)
+        self._end(turn)
         return number, text
+
+    def _end(self, turn: _Turn, error: str | None = None) -> None:
+        """Writes how the turn ended; nothing may be awaited from here on."""
+        inbox.drop(turn.scope)
+        turn.sessions.end_turn(revision=self._settings.revision, error=error)
+        if turn.sessions.deleted:
+            self._remove(turn)
+        elif turn.begin.streams:
+            self._tell_end(turn)
+
+    def _remove(self, turn: _Turn) -> None:
+        """Removes a session that its own turn has deleted.
+
+        Last of all, and waiting for nobody: an attempt after this would miss what the turn read.
+        """
+        context, identity = turn.scope.context, turn.identity
+        disown(context, self.name, turn.children)
+        context.clear_all()
+        self._keeping.forget_session_later(context, identity)
+        self._streams.forget_later(context, identity.key)
+        if identity.user:
+            self._shared.forget_later(context, identity.user, identity.session)
 
     def _begin_stream(self, turn: _Turn) -> None:
         context, number = turn.scope.context, turn.scope.number
@@ -253,12 +274,6 @@ class AgentTurns:
                 number,
                 self._settings.stream_interval,
             )
-
-    def _end_stream(self, turn: _Turn) -> None:
-        if turn.begin.streams and turn.sessions.deleted:
-            self._streams.forget_later(turn.scope.context, turn.identity.key)
-        elif turn.begin.streams:
-            self._tell_end(turn)
 
     def _tell_end(self, turn: _Turn, reason: str = "") -> None:
         # By the number and the id that the journal knows: a restarted turn must say the same.
@@ -283,10 +298,7 @@ class AgentTurns:
         if user_state or app_state:
             await self._shared.save(context, user, user_state, app_state)
         if turn.sessions.deleted:
-            await self._keeping.forget_session(context, turn.identity)
-            disown(context, self.name, await context.state_keys())
-            if user:
-                await self._shared.forget(context, user, turn.identity.session)
+            turn.children[:] = children.children_in(await context.state_keys())
 
     async def _answer(self, turn: _Turn, message: str) -> str:
         identity = turn.identity

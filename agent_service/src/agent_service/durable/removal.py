@@ -10,7 +10,7 @@ import restate
 from restate.retry_policy import InvocationRetryPolicy
 
 from agent_service.api import CancelReceipt, DeleteReceipt
-from agent_service.durable.children import CHILDREN, Child, children_in, state_key
+from agent_service.durable.children import CHILDREN, Child, children_in
 from agent_service.durable.eager import sent_state
 from agent_service.durable.identity import session_of
 from agent_service.durable.keeping import Keeping
@@ -57,8 +57,8 @@ def add_removal(
         """Removes everything of the session; waits until no turn runs in it."""
         identity = session_of(ctx)
         keys = await ctx.state_keys()
-        disown(ctx, service.name, keys)
         await keeping.forget_session(ctx, identity)
+        disown(ctx, service.name, children_in(keys))
         ctx.clear_all()
         await streams.forget(ctx, ctx.key())
         if identity.user:
@@ -73,15 +73,14 @@ def add_removal(
         return await ctx.object_call(erase, ctx.key(), None)
 
 
-def disown(ctx: restate.ObjectContext, agent: str, keys: Iterable[str]) -> None:
+def disown(ctx: restate.ObjectContext, agent: str, children: Iterable[Child]) -> None:
     """Has the sessions of other agents deleted that belong to this one.
 
     Each by an invocation of its own: Restate takes no call of an agent that it doesn't know, and
     the session must not wait for that.
     """
-    for child in children_in(keys):
+    for child in children:
         ctx.generic_send(agent, ERASE_CHILD, CHILDREN.serialize(child), ctx.key())
-        ctx.clear(state_key(child))
 
 
 async def _cancel(ctx: restate.ObjectSharedContext) -> str:

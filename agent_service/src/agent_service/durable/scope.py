@@ -70,7 +70,7 @@ class TurnScope:
         identity: the session's.
         created_at: when the session was made, in seconds since 1970; 0 until it is known.
         calls: how many calls of other agents it has made.
-        waits_for: those of them that have not ended, by the keys of their sessions.
+        waits_for: where those of them were made that have not ended.
         model_slot: what a model call holds while it is under way.
         stream: where the text of its model calls is published; ``None``: nowhere.
         listed: what MCP servers have listed in this turn, by toolset and question.
@@ -87,7 +87,7 @@ class TurnScope:
     number: int = 0
     created_at: float = 0.0
     calls: int = 0
-    waits_for: dict[str, Child] = field(default_factory=dict)
+    waits_for: list[Child] = field(default_factory=list)
     model_slot: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     stream: TurnStream | None = None
     listed: dict[tuple[int, str], Any] = field(default_factory=dict)

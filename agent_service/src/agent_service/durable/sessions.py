@@ -387,7 +387,7 @@ class ObjectSessions(BaseSessionService):
         if self._record is None:
             raise RuntimeError("no turn has begun")
         if self._session is None:
-            # It was deleted meanwhile, by a tool.
+            # A tool has deleted it, and whoever ends the turn removes all of it.
             return
         now = self._clock.now()
         self._record = self._record.model_copy(
@@ -464,18 +464,15 @@ class ObjectSessions(BaseSessionService):
 
     @override
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
-        """Deletes a session; its own one stays usable in memory until the turn ends."""
+        """Deletes a session; its own one once the turn ends, until when its events are needed.
+
+        What is taken away earlier would be missed by a replay.
+        """
         if not self._is_mine(app_name, user_id, session_id):
             other = self._other(app_name, user_id, session_id)
             if other is not None and self._elsewhere is not None:
                 await self._elsewhere.delete(other)
             return
-        if self._session is None:
-            return
-        for number in await _numbers(self._store, self._sent):
-            self._store.clear(_turn_key(number))
-        self._store.clear(_turn_key(self._number))
-        self._store.clear(HEAD_KEY)
         self._session = None
 
     @override

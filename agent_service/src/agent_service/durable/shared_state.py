@@ -187,6 +187,10 @@ class SharedState:
         """Says that a user's session is no more."""
         await context.object_call(self._forget, user, Name(name=session))
 
+    def forget_later(self, context: restate.ObjectContext, user: str, session: str) -> None:
+        """Says so, and waits for nobody."""
+        context.object_send(self._forget, user, Name(name=session))
+
     def _serve_app(self) -> None:
         hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
 
