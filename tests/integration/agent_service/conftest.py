@@ -43,7 +43,8 @@ def served(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Endpoint]:
     folder = tmp_path_factory.mktemp("endpoint")
-    with Endpoint(SERVED, scripted_model_server.url, folder, ENV) as endpoint:
+    env = ENV | {"RESTATE_INGRESS_URL": restate.server.ingress_url}
+    with Endpoint(SERVED, scripted_model_server.url, folder, env) as endpoint:
         endpoint.register(restate)
         yield endpoint
 

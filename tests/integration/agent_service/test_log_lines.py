@@ -12,6 +12,7 @@ import pytest
 
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
 from tests.integration.agent_service.harness import Endpoint, Restate, wait_until
+from tests.integration.agent_service.reading import TEXT, begin, read, says
 
 pytestmark = pytest.mark.integration
 AGENT = "WatchedAgent"
@@ -25,7 +26,8 @@ def watched(
 ) -> Iterator[Endpoint]:
     agents = ["tests.integration.agent_service.watched:agent"]
     folder = tmp_path_factory.mktemp("logging")
-    env = {"AGENT_REVISION": "rev-1"}
+    # No ingress is there.
+    env = {"AGENT_REVISION": "rev-1", "RESTATE_INGRESS_URL": "http://127.0.0.1:9"}
     with Endpoint(agents, scripted_model_server.url, folder, env) as endpoint:
         endpoint.register(restate)
         yield endpoint
@@ -124,3 +126,15 @@ def test_a_line_says_what_it_is_about(
             about = (line["agent"], line["session"], line["turn"])
             assert about == (AGENT, session, number)
             assert line["revision"].startswith("rev-")
+
+
+def test_an_ingress_that_is_gone_costs_only_the_partial_text(
+    restate: Restate, watched: Endpoint, scripted_model: ScriptedModel, session: str
+) -> None:
+    scripted_model.put_first(says(pause=0.01))
+    turn = begin(restate, session, AGENT)
+    page = read(restate, session, AGENT, turn=turn, wait=30)
+    answer = restate.result(turn).json()
+    assert (answer["answer"], answer["notStreamed"]) == (TEXT, "")
+    assert (page["ended"], page["chunks"]) == (True, [])
+    assert watched.log.read_text().count("partial text can't be published") == 1

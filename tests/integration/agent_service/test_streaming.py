@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import httpx
 import pytest
 
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
-from hack.restate import RestateServer
-from tests.integration.agent_service.harness import AGENTS, Endpoint, Restate, wait_until
+from tests.integration.agent_service.harness import Endpoint, Restate, wait_until
+from tests.integration.agent_service.reading import (
+    TEXT,
+    WORDS,
+    Reader,
+    begin,
+    read,
+    says,
+    wait_text,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("scripted_model")]
 
 AGENT = "ToolsAgent"
-WORDS = [f"word{number} " for number in range(40)]
-TEXT = "".join(WORDS).strip()
-
-
-@pytest.fixture(scope="module")
-def own_restate() -> Iterator[Restate]:
-    """One of its own: these agents are served with other settings than those of other tests."""
-    with RestateServer() as server:
-        client = Restate(server)
-        yield client
-        client.http.close()
-
-
-@pytest.fixture(scope="module")
-def streaming(
-    own_restate: Restate,
-    scripted_model_server: ScriptedModel,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Endpoint]:
-    agents = (f"{AGENTS}:tools", f"{AGENTS}:team", f"{AGENTS}:callbacks", f"{AGENTS}:stubborn")
-    env = {"RESTATE_INGRESS_URL": own_restate.server.ingress_url}
-    folder = tmp_path_factory.mktemp("streaming")
-    with Endpoint(agents, scripted_model_server.url, folder, env) as endpoint:
-        endpoint.register(own_restate)
-        yield endpoint
 
 
 @pytest.fixture
-def live(own_restate: Restate, streaming: Endpoint) -> Restate:
-    if streaming.process is None:
-        streaming.start()
-    return own_restate
+def live(restate: Restate, endpoint: Endpoint) -> Restate:
+    assert endpoint.process is not None
+    return restate
 
 
 @pytest.fixture
@@ -57,66 +37,12 @@ def session() -> str:
     return f"ann:s-{uuid.uuid4().hex[:8]}"
 
 
-def says(name: str = "say", pause: float = 0.05, **more: Any) -> Rule:
-    return Rule(name=name, when=When(text="go", **more), reply=Reply(text=TEXT, pause=pause))
-
-
-def begin(restate: Restate, session: str, agent: str = AGENT) -> str:
-    answer = restate.call(agent, session, "turn/send", {"message": "go", "stream": True})
-    return str(answer.raise_for_status().json()["invocationId"])
-
-
-def read(restate: Restate, session: str, agent: str = AGENT, **query: Any) -> dict[str, Any]:
-    answer = restate.call(f"{agent}.streams", session, "read", query)
-    page: dict[str, Any] = answer.raise_for_status().json()
-    return page
-
-
-class Reader(threading.Thread):
-    """What a chat page does: reads to the end, and drops what became void."""
-
-    def __init__(self, restate: Restate, session: str, turn: str, agent: str = AGENT) -> None:
-        super().__init__(daemon=True)
-        self._ask = (session, turn, agent)
-        # A client of its own, for a thread of its own.
-        self._restate = Restate(restate.server)
-        self.texts: dict[int, str] = {}
-        self.authors: dict[int, str] = {}
-        self.pages: list[tuple[float, dict[str, Any]]] = []
-        self.resets = 0
-        self.start()
-
-    def run(self) -> None:
-        session, turn, agent = self._ask
-        offset, ended = 0, False
-        while not ended:
-            page = read(self._restate, session, agent, turn=turn, offset=offset)
-            self.pages.append((time.monotonic(), page))
-            for chunk in page["chunks"]:
-                number = chunk["message"]
-                before = "" if chunk["reset"] else self.texts.get(number, "")
-                self.resets += chunk["reset"]
-                self.texts[number] = before + chunk["text"]
-                self.authors[number] = chunk["author"]
-            offset, ended = page["next"], page["ended"]
-
-    def finish(self) -> list[str]:
-        """Waits for the end; returns the messages that have text."""
-        self.join(60)
-        assert not self.is_alive()
-        return [text for _, text in sorted(self.texts.items()) if text]
-
-
-def wait_text(reader: Reader) -> None:
-    wait_until("some text comes", lambda: any(reader.texts.values()))
-
-
 def test_text_comes_before_the_turn_ends(
     live: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:
     scripted_model.put_first(says())
-    turn = begin(live, session)
-    readers = [Reader(live, session, turn) for _ in range(3)]
+    turn = begin(live, session, AGENT)
+    readers = [Reader(live, session, turn, AGENT) for _ in range(3)]
     for reader in readers:
         wait_text(reader)
     running = live.messages(AGENT, session)
@@ -130,10 +56,10 @@ def test_text_comes_before_the_turn_ends(
         assert 3 < len(reader.pages) < len(WORDS)
         assert reader.resets == 0
     # One that comes late finds the text, and later at least the end.
-    late = read(live, session, turn=turn)
+    late = read(live, session, AGENT, turn=turn)
     assert (late["chunks"][0]["text"], late["ended"]) == (TEXT, True)
-    assert read(live, session, turn=turn, offset=late["next"])["chunks"] == []
-    assert read(live, session)["turn"] == turn
+    assert read(live, session, AGENT, turn=turn, offset=late["next"])["chunks"] == []
+    assert read(live, session, AGENT)["turn"] == turn
 
 
 def test_the_journal_is_that_of_a_turn_that_does_not_stream(
@@ -163,31 +89,15 @@ def test_the_journal_is_that_of_a_turn_that_does_not_stream(
     assert streamed == [*plain[:-1], ("Command: OneWayCall", ""), plain[-1]]
 
 
-def test_text_of_a_process_that_died_is_void(
-    live: Restate, streaming: Endpoint, session: str, scripted_model: ScriptedModel
-) -> None:
-    scripted_model.put_first(says())
-    calls = len(scripted_model.calls())
-    turn = begin(live, session)
-    reader = Reader(live, session, turn)
-    wait_text(reader)
-    streaming.kill()
-    assert reader.resets == 0
-    streaming.start()
-    assert live.result(turn).json()["answer"] == TEXT
-    assert reader.finish() == [TEXT]
-    assert reader.resets == 1
-    assert len(scripted_model.calls()) - calls == 2
-    assert live.messages(AGENT, session) == [("user", "go"), ("agent", TEXT)]
-
-
 def test_text_of_a_model_call_that_failed_is_void(
     live: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:
-    broken = Reply(text=f"Well, {TEXT}", pause=0.05, breaks_after=10, times=1)
-    scripted_model.put_first(Rule(name="broken", when=When(text="go"), reply=broken), says())
-    turn = begin(live, session)
-    reader = Reader(live, session, turn)
+    broken = Reply(text=f"Well, {TEXT}", pause=0.03, breaks_after=15, times=1)
+    scripted_model.put_first(
+        Rule(name="broken", when=When(text="go"), reply=broken), says(pause=0.01)
+    )
+    turn = begin(live, session, AGENT)
+    reader = Reader(live, session, turn, AGENT)
     assert live.result(turn).json()["answer"] == TEXT
     assert reader.finish() == [TEXT]
     assert reader.resets == 1
@@ -201,7 +111,7 @@ def test_a_turn_restarted_from_a_step_streams_under_its_new_id(
         Rule(name="first", when=When(text="go", after_response=False), reply=Reply(calls=[call])),
         says("second", pause=0, after_response=True),
     )
-    turn = begin(live, session)
+    turn = begin(live, session, AGENT)
     assert live.result(turn).json()["answer"] == TEXT
     (model,) = live.query(
         f"select max(\"index\") as i from sys_journal where id = '{turn}' and name like 'measure%'"
@@ -209,14 +119,14 @@ def test_a_turn_restarted_from_a_step_streams_under_its_new_id(
     url = f"{live.server.admin_url}/invocations/{turn}/restart-as-new"
     sent = live.http.patch(url, params={"from": model["i"]}).raise_for_status()
     again = str(sent.json()["new_invocation_id"])
-    reader = Reader(live, session, again)
+    reader = Reader(live, session, again, AGENT)
     assert live.result(again).json()["answer"] == TEXT
     assert reader.finish() == [TEXT]
     assert reader.resets == 0
 
 
-def test_what_a_turn_said_before_a_tool_stays_when_its_process_dies(
-    live: Restate, streaming: Endpoint, session: str, scripted_model: ScriptedModel
+def test_text_of_a_process_that_died_is_void_and_what_was_complete_stays(
+    live: Restate, endpoint: Endpoint, session: str, scripted_model: ScriptedModel
 ) -> None:
     call = Call(name="measure", args={"what": session, "seconds": 0})
     scripted_model.put_first(
@@ -227,14 +137,18 @@ def test_what_a_turn_said_before_a_tool_stays_when_its_process_dies(
         ),
         says("second", after_response=True),
     )
-    turn = begin(live, session)
-    reader = Reader(live, session, turn)
+    turn = begin(live, session, AGENT)
+    reader = Reader(live, session, turn, AGENT)
     wait_until("the second message begins", lambda: reader.texts.get(2))
-    streaming.kill()
-    streaming.start()
+    endpoint.kill()
+    assert reader.resets == 0
+    endpoint.start()
     assert live.result(turn).json()["answer"] == TEXT
     assert reader.finish() == ["Let me see.", TEXT]
     assert reader.resets == 1
+    rules = [one.rule for one in scripted_model.calls()]
+    assert rules == ["first", "second", "second"]
+    assert live.messages(AGENT, session)[-1] == ("agent", TEXT)
 
 
 def test_agents_side_by_side_stream_side_by_side(
@@ -271,27 +185,27 @@ def test_callbacks_run_on_the_whole_answer(
 def test_a_reader_may_come_before_the_turn_and_after_others(
     live: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:
-    assert read(live, session, wait=0) == {
+    assert read(live, session, AGENT, wait=0) == {
         "turn": "", "chunks": [], "next": 0, "ended": False, "reason": "",
     }  # fmt: skip
     began = time.monotonic()
-    assert read(live, session, wait=1)["ended"] is False
+    assert read(live, session, AGENT, wait=1)["ended"] is False
     assert time.monotonic() - began >= 1
     scripted_model.put_first(says(pause=0.01))
-    first, second = begin(live, session), begin(live, session)
-    readers = [Reader(live, session, turn) for turn in (second, first)]
+    first, second = begin(live, session, AGENT), begin(live, session, AGENT)
+    readers = [Reader(live, session, turn, AGENT) for turn in (second, first)]
     for reader in readers:
         assert reader.finish()[-1:] in ([TEXT], [])
     assert readers[0].finish() == [TEXT]
-    assert read(live, session, turn=first)["ended"] is True
+    assert read(live, session, AGENT, turn=first)["ended"] is True
 
 
 def test_a_cancelled_turn_ends_its_stream(
     live: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:
     scripted_model.put_first(says(pause=0.2))
-    turn = begin(live, session)
-    reader = Reader(live, session, turn)
+    turn = begin(live, session, AGENT)
+    reader = Reader(live, session, turn, AGENT)
     wait_text(reader)
     live.call(AGENT, session, "cancel").raise_for_status()
     assert live.result(turn).status_code == 409
@@ -302,8 +216,8 @@ def test_a_deleted_session_takes_its_text_along(
     live: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:
     scripted_model.put_first(says(pause=0.2))
-    turn = begin(live, session)
-    reader = Reader(live, session, turn)
+    turn = begin(live, session, AGENT)
+    reader = Reader(live, session, turn, AGENT)
     wait_text(reader)
     assert live.call(AGENT, session, "delete").json() == {"deleted": True}
     assert reader.finish() != [TEXT]
@@ -339,29 +253,17 @@ def test_any_page_may_call_the_ingress(live: Restate, session: str) -> None:
     assert asked.headers["access-control-allow-origin"] in ("*", "https://shop.example")
 
 
-@pytest.mark.usefixtures("endpoint")
 def test_without_an_ingress_the_answer_is_the_same(
-    restate: Restate, scripted_model: ScriptedModel, session: str
+    restate: Restate, scripted_model: ScriptedModel, session: str, tmp_path: Path
 ) -> None:
-    # The endpoint of most tests has none.
-    scripted_model.put_first(says(pause=0.01))
-    turn = begin(restate, session)
-    page = read(restate, session, turn=turn)
-    answer = restate.result(turn).json()
+    agent = "WatchedAgent"
+    watched = "tests.integration.agent_service.watched:agent"
+    with Endpoint([watched], scripted_model.url, tmp_path, {}) as endpoint:
+        endpoint.register(restate)
+        scripted_model.put_first(says(pause=0.01))
+        turn = begin(restate, session, agent)
+        page = read(restate, session, agent, turn=turn)
+        answer = restate.result(turn).json()
     assert answer["answer"] == TEXT
     assert "RESTATE_INGRESS_URL" in answer["notStreamed"]
     assert (page["reason"], page["ended"], page["chunks"]) == (answer["notStreamed"], True, [])
-
-
-def test_an_ingress_that_is_gone_costs_only_the_text(
-    live: Restate, streaming: Endpoint, session: str, scripted_model: ScriptedModel
-) -> None:
-    streaming.kill()
-    streaming.start({"RESTATE_INGRESS_URL": "http://127.0.0.1:9"})
-    scripted_model.put_first(says(pause=0.01))
-    turn = begin(live, session)
-    page = read(live, session, turn=turn, wait=30)
-    answer = live.result(turn).json()
-    assert (answer["answer"], answer["notStreamed"]) == (TEXT, "")
-    assert (page["ended"], page["chunks"]) == (True, [])
-    assert "partial text can't be published" in streaming.log.read_text()
