@@ -1,6 +1,5 @@
 """A node that only pretends to run pods (kwok): hundreds that cost their records only."""
 
-import os
 import subprocess
 import tempfile
 import uuid
@@ -22,8 +21,6 @@ HOSTNAME = "kubernetes.io/hostname"
 TAINT = "stub.durableagents.dev/only"
 
 LEASE_SECONDS = 40
-# The local cluster's etcd is older than what the client of a newer kwok asks for.
-ENVIRONMENT = {"KUBE_FEATURE_WatchListClient": "false"}
 
 # As kwok's own stages do it (its "fast" set), but for the pods' address.
 _RUNNING = """\
@@ -94,7 +91,7 @@ def _kwok(program: Path, node: str, config: Path, log: Path) -> subprocess.Popen
         f"--manage-single-node={node}", f"--node-lease-duration-seconds={LEASE_SECONDS}",
     ]  # fmt: skip
     with log.open("w") as out:
-        return subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **ENVIRONMENT})
+        return subprocess.Popen(command, stdout=out, stderr=out)
 
 
 def _node(name: str) -> dict[str, Any]:

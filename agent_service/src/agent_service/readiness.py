@@ -101,6 +101,10 @@ async def ask(model: BaseLlm) -> None:
     """
     from google.adk.models.google_llm import Gemini
 
+    apigee = sys.modules.get("google.adk.models.apigee_llm")
+    if apigee and isinstance(model, apigee.ApigeeLlm):
+        # A proxy lets pass what somebody has named to it, and model calls are all that is sure.
+        return
     if isinstance(model, Gemini):
         await _ask_gemini(model)
     elif (lite := sys.modules.get("google.adk.models.lite_llm")) and isinstance(

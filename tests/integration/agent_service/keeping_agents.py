@@ -162,6 +162,13 @@ async def learn(fact: str, then: str, tool_context: ToolContext) -> dict[str, st
     return {"learnt": fact}
 
 
+async def learn_twice(tool_context: ToolContext) -> dict[str, str]:
+    """Remembers the session, and once more when there is nothing new in it."""
+    await tool_context.add_session_to_memory()
+    await tool_context.add_session_to_memory()
+    return {"learnt": "twice"}
+
+
 async def recall(query: str, then: str, tool_context: ToolContext) -> dict[str, str]:
     """Searches the memory.
 
@@ -193,7 +200,7 @@ async def remember_turn(callback_context: CallbackContext) -> None:
 learner = Agent(
     name="LearningAgent",
     model=MODEL,
-    tools=[learn, recall, forget, load_memory_tool],
+    tools=[learn, learn_twice, recall, forget, load_memory_tool],
     after_agent_callback=remember_turn,
 )
 # Another agent has another memory.

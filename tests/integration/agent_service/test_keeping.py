@@ -294,6 +294,25 @@ def test_to_remember_a_long_session_costs_no_more_than_a_short_one(
     assert len(found["memories"]) == 10
 
 
+def test_a_turn_that_found_nothing_new_to_remember_can_be_restarted(
+    restate: Restate, in_restate: Endpoint, user: str, call: Any
+) -> None:
+    _running(in_restate, restate)
+    call("{learnt}", "learn_twice")
+    invocation = restate.send(LEARNER, f"{user}:1", "go")
+    assert restate.result(invocation).json()["answer"] == "twice"
+    rows = restate.query(
+        'select "index" as i from sys_journal'
+        f" where id = '{invocation}' and name = 'remember' order by i"
+    )
+    url = f"{restate.server.admin_url}/invocations/{invocation}/restart-as-new"
+    # From what the turn's end remembers: all before it has to fit, and event ids are others now.
+    restarted = restate.http.patch(url, params={"from": int(rows[-1]["i"]) - 1})
+    assert restarted.is_success, restarted.text
+    again = restate.result(restarted.json()["new_invocation_id"])
+    assert again.json()["answer"] == "twice"
+
+
 def test_a_search_of_a_turn_finds_the_same_when_it_replays(
     restate: Restate, in_restate: Endpoint, user: str, call: Any
 ) -> None:

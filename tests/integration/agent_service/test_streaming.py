@@ -228,6 +228,13 @@ def test_a_deleted_session_takes_its_text_along(
     assert rows == []
 
 
+def test_reading_where_nothing_streams_leaves_nothing(live: Restate, session: str) -> None:
+    for turn in ("", "inv_1none"):
+        assert read(live, session, turn=turn, wait=0.3)["chunks"] == []
+    sql = f"select key from state where service_key = '{session}'"
+    wait_until("nothing is left", lambda: not live.query(sql) or None, 20)
+
+
 def test_requests_that_do_not_fit_are_refused(live: Restate, session: str) -> None:
     for query, problem in (
         ({"offset": 3}, "an offset needs a turn"),

@@ -25,6 +25,17 @@ def test_each_part_stays_one_segment(parts: tuple[str, ...], name: str) -> None:
     assert blob_name(*parts) == name
 
 
+async def test_a_long_name_fits_and_stays_its_own(tmp_path: Path) -> None:
+    store = BlobStore(f"file://{tmp_path}")
+    parts = ("x" * 300, "x" * 301, "ä" * 60, "." * 300)
+    names = {blob_name("Agent", part, part) for part in parts}
+    assert len(names) == len(parts)
+    for name in names:
+        assert len(name) < 256
+        await store.put(name, b"data")
+        assert await store.get(name) == b"data"
+
+
 async def test_a_folder(tmp_path: Path) -> None:
     store = BlobStore(f"file://{tmp_path}/new")
     name = blob_name("A", "../..", "b")

@@ -108,3 +108,15 @@ async def test_an_error_of_the_model_comes_through() -> None:
 async def test_nothing_is_published_where_nobody_asked() -> None:
     async with publishing(None, 0, "") as text:
         assert text is None
+
+
+async def test_what_is_said_is_not_logged_where_it_can_t_be_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Half of a pair of surrogates, which no encoding takes.
+    more = Publication(
+        turn="t", number=1, message=1, author="A", attempt="a", start=0, text="secret \ud83d"
+    )
+    assert await Ingress("http://nowhere.invalid").publish("A.streams", "k", more) is None
+    fields = [getattr(record, "fields", {}) for record in caplog.records]
+    assert [one["error"] for one in fields] == ["UnicodeEncodeError"]

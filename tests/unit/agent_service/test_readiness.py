@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from google.adk.models.apigee_llm import ApigeeLlm
 from google.adk.models.google_llm import Gemini
 from google.adk.models.lite_llm import LiteLlm
 
@@ -52,6 +53,14 @@ async def test_a_refused_key_is_not_ready_until_it_is_taken() -> None:
         model.ask_for_key("right")
         await task
         assert ready.reasons == []
+
+
+async def test_a_proxy_that_may_not_know_the_question_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "any")
+    model = ApigeeLlm(model="apigee/gemini-2.5-flash", proxy_url="http://127.0.0.1:9")
+    await asyncio.wait_for(await _looked(Readiness([model])), 10)
 
 
 async def test_a_server_that_is_away_is_not_ready() -> None:

@@ -6,6 +6,7 @@ never changes, and a replay that reads it again gets the same.
 
 from __future__ import annotations
 
+import hashlib
 import string
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "file")
+# File systems take 255 bytes, and S3 takes 1,024 for the whole name.
+LONGEST_SEGMENT: Final = 100
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "_-.")
 
 
@@ -82,7 +85,10 @@ def _opened(url: str) -> ObjectStore:
 
 
 def blob_name(*parts: str) -> str:
-    """Joins parts to a name; whatever is in a part, it stays one segment of the path."""
+    """Joins parts to a name; whatever is in a part, it stays one segment of the path.
+
+    Of a long part, the beginning and a hash of the whole.
+    """
     return "/".join(_segment(part) for part in parts)
 
 
@@ -91,5 +97,8 @@ def _segment(part: str) -> str:
         char if char in _PLAIN else "".join(f"={byte:02X}" for byte in char.encode())
         for char in part
     )
+    if len(text) > LONGEST_SEGMENT:
+        mark = hashlib.sha256(part.encode()).hexdigest()[:16]
+        return f"{text[: LONGEST_SEGMENT - 17]}-{mark}"
     # A segment of dots alone would lead out of the folder.
     return text if text.strip(".") else text.replace(".", "=2E") or "="

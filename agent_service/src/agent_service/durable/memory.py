@@ -42,9 +42,11 @@ class ObjectMemory(BaseMemoryService):
         last = await self._objects.last(turn.context, session.user_id, session.id)
         ids = [event.id for event in session.events]
         new = session.events[ids.index(last) + 1 :] if last in ids else session.events
+        addition = Addition(entries=[])
         if new:
             addition = Addition(entries=_entries(new), session=session.id, last=new[-1].id)
-            await self._add(turn, session.user_id, addition)
+        # Also nothing: a turn restarted from a step has other ids, and has to make the same calls.
+        await self._add(turn, session.user_id, addition)
 
     @override
     async def add_events_to_memory(
@@ -105,7 +107,8 @@ class ObjectMemory(BaseMemoryService):
         self._found.clear()
         # Through a step: a tool that runs again may say other things, and calls must not differ.
         added = await turn.context.run_typed("remember", note, RunOptions(serde=_ADDITION))
-        await self._objects.add(turn.context, user_id, added)
+        if added.entries or added.session:
+            await self._objects.add(turn.context, user_id, added)
 
     def _check(self, app_name: str) -> None:
         if app_name != self._agent:

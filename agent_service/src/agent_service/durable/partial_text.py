@@ -219,6 +219,14 @@ class PartialText:
         waiting = [one for one in self.head.waiters if one.until > waiter.at]
         self.head.waiters = [*waiting, waiter][-MOST_WAITERS:]
 
+    def leave(self, waiter: Waiter) -> None:
+        """Forgets a reader, and writes that down; all, if there is nothing else."""
+        self.head.waiters = [one for one in self.head.waiters if one.id != waiter.id]
+        if self.head == Head():
+            self._store.clear(HEAD_KEY)
+        else:
+            self.save()
+
     async def woken(self) -> list[tuple[str, StreamPage]]:
         """Takes out the waiting readers for whom there is something, with their pages."""
         found: list[tuple[str, StreamPage]] = []

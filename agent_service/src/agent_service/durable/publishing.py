@@ -83,7 +83,7 @@ class Ingress:
         if error is None:
             logger.info("partial text is published again", extra={"fields": fields})
         else:
-            fields["error"] = repr(error)[:300]
+            fields["error"] = _named(error)
             logger.warning("partial text can't be published", extra={"fields": fields})
 
 
@@ -229,4 +229,12 @@ async def publishing(
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("partial text is lost", extra={"fields": {"error": repr(error)[:300]}})
+            logger.warning("partial text is lost", extra={"fields": {"error": _named(error)}})
+
+
+def _named(error: BaseException) -> str:
+    """An error without what was said, which others than those of the connection may hold."""
+    import httpx
+
+    connection = isinstance(error, httpx.HTTPError)
+    return repr(error)[:300] if connection else type(error).__name__

@@ -134,6 +134,12 @@ class Streams:
             text.wait(waiter)
             await _wake(ctx, text)
 
+        @self.service.handler(input_serde=_WAITERS, ingress_private=True, state_preload=False)
+        async def leave(ctx: restate.ObjectContext, waiter: Waiter) -> None:
+            """Forgets a reader who waited in vain where nothing has streamed."""
+            text = await PartialText.load(cast("Store", ctx))
+            text.leave(waiter)
+
         @self.service.handler(
             kind="shared", input_serde=RequestSerde(StreamQuery), state_preload=False
         )
@@ -157,6 +163,9 @@ class Streams:
                 case ["woken", bytes() as found]:
                     return _read(found) or page
                 case _:
+                    if not text.head.turn:
+                        # Anybody may read anywhere, and nothing else would tidy up there.
+                        ctx.object_send(leave, ctx.key(), waiter)
                     return page
 
 
