@@ -6,8 +6,10 @@ before the first user waits for it, and before a probe does.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from importlib import import_module
 from typing import override
 
 from google.adk.agents.llm_agent import LlmAgent
@@ -40,7 +42,7 @@ async def nothing() -> dict[str, str]:
 
 
 async def warm_up() -> None:
-    """Makes ADK and the Gemini client import what a turn needs."""
+    """Makes ADK and the models' clients import what a turn needs."""
     agent = LlmAgent(name="WarmUp", model=_Echo(model="echo"), tools=[nothing])
     runner = Runner(
         app_name="WarmUp",
@@ -56,3 +58,12 @@ async def warm_up() -> None:
             pass
     # The client is cheap, what it imports is not; without a key of its own it can't be made.
     _ = Gemini(model="warm-up", client_kwargs={"api_key": "unused"}).api_client
+    if "google.adk.models.lite_llm" in sys.modules:
+        _import_litellm()
+
+
+def _import_litellm() -> None:
+    """Imports what LiteLLM leaves to its first call, which stands still meanwhile."""
+    with suppress(ImportError):
+        import_module("litellm")
+        import_module("openai.resources")

@@ -16,7 +16,7 @@ from google.adk.tools.mcp_tool.mcp_toolset import McpToolset
 from mcp import StdioServerParameters
 
 from agent_service import mcp_retries
-from tests.integration.agent_service.agents import MODEL
+from tests.integration.agent_service.agents import MODEL, measure
 
 stdio = Agent(
     name="StdioTools",
@@ -72,4 +72,16 @@ litellm = Agent(
         api_base=f"{os.environ['GOOGLE_GEMINI_BASE_URL']}/v1beta",
         api_key="scripted",
     ),
+    tools=[measure],
+)
+# OpenAI's API, which most providers have; its client tries again by itself unless told not to.
+openai = Agent(
+    name="OpenAgent",
+    model=LiteLlm(
+        model="openai/scripted",
+        api_base=f"{os.environ['GOOGLE_GEMINI_BASE_URL']}/v1",
+        api_key="scripted",
+        num_retries=0,
+    ),
+    tools=[measure],
 )

@@ -16,9 +16,18 @@ import pytest
 from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
 from hack.restate import ROOT, free_ports
 from tests.integration.agent_service.harness import Endpoint, Restate, wait_until
+from tests.integration.agent_service.reading import (
+    TEXT,
+    WORDS,
+    Reader,
+    begin,
+    says,
+)
 
 pytestmark = pytest.mark.integration
 AGENTS = "tests.integration.agent_service.provider_agents"
+# Of a provider with an API of its own, and of one with OpenAI's.
+LITELLM = ("LiteAgent", "OpenAgent")
 
 
 @contextmanager
@@ -43,6 +52,13 @@ def shop(port: int, trace: str, **env: str) -> Iterator[None]:
         process.wait()
 
 
+@pytest.fixture
+def live(restate: Restate, provider: Endpoint) -> Restate:
+    if provider.process is None:
+        provider.start()
+    return restate
+
+
 @pytest.fixture(scope="module")
 def mcp_port() -> int:
     return free_ports(1)[0]
@@ -59,8 +75,9 @@ def provider(
         "TEST_MCP_URL": f"http://127.0.0.1:{mcp_port}/mcp",
         "AGENT_MODEL_CONCURRENCY": "1",
         "AGENT_MODEL_TIMEOUT": "3",
+        "RESTATE_INGRESS_URL": restate.server.ingress_url,
     }
-    agents = [f"{AGENTS}:{name}" for name in ("stdio", "trying", "over_http", "litellm")]
+    agents = [f"{AGENTS}:{name}" for name in ("stdio", "trying", "over_http", "litellm", "openai")]
     folder = tmp_path_factory.mktemp("providers")
     with Endpoint(agents, scripted_model_server.url, folder, env) as endpoint:
         endpoint.register(restate)
@@ -144,20 +161,22 @@ def test_calls_of_an_mcp_server_are_tried_as_often_as_its_author_says(
     assert provider.traced().count(f"refuse {article}") == 2
 
 
+@pytest.mark.parametrize("agent", LITELLM)
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_litellm_refusals_are_final(
-    restate: Restate, provider: Endpoint, scripted_model: ScriptedModel, status: int
+    restate: Restate, provider: Endpoint, scripted_model: ScriptedModel, status: int, agent: str
 ) -> None:
     text = uuid.uuid4().hex
     rule = Rule(name="no", when=When(text=text), reply=Reply(status=status))
     scripted_model.put_first(rule)
-    assert restate.turn("LiteAgent", text, text).status_code == 502
+    assert restate.turn(agent, text, text).status_code == 502
     assert sum(text in call.text for call in scripted_model.calls()) == 1
 
 
+@pytest.mark.parametrize("agent", LITELLM)
 @pytest.mark.parametrize("status", [429, 503])
 def test_litellm_overload_is_tried_again(
-    restate: Restate, provider: Endpoint, scripted_model: ScriptedModel, status: int
+    restate: Restate, provider: Endpoint, scripted_model: ScriptedModel, status: int, agent: str
 ) -> None:
     text = uuid.uuid4().hex
     scripted_model.put_first(
@@ -169,7 +188,7 @@ def test_litellm_overload_is_tried_again(
         Rule(name="fine", when=When(text=text), reply=Reply(text="fine")),
     )
     begun = time.monotonic()
-    answer = restate.turn("LiteAgent", text, text)
+    answer = restate.turn(agent, text, text)
     # As long as the provider asks; of itself Restate would try again after 0.1 s.
     assert time.monotonic() - begun >= 1.0
     assert answer.json()["answer"] == "fine"
@@ -186,3 +205,83 @@ def test_model_calls_wait_their_turn_and_not_on_the_models_time(
     started = [restate.send("LiteAgent", f"{mark}{n}", f"{mark} {n}") for n in range(5)]
     assert [restate.result(one).json()["answer"] for one in started] == ["ok"] * 5
     assert sum(mark in call.text for call in scripted_model.calls()) == 5
+
+
+def _before_and_after_a_tool(model: ScriptedModel, mark: str) -> None:
+    """The model says something and calls a tool, and then says the rest."""
+    call = Call(name="measure", args={"what": mark, "seconds": 0})
+    model.put_first(
+        Rule(
+            name="first",
+            when=When(text="go", after_response=False),
+            reply=Reply(text="Let me see.", calls=[call]),
+        ),
+        says("second", pause=0.03, response_of="measure"),
+    )
+
+
+@pytest.mark.parametrize("agent", LITELLM)
+def test_litellm_streams_what_it_answers_without_streaming(
+    live: Restate, scripted_model: ScriptedModel, agent: str
+) -> None:
+    key = uuid.uuid4().hex
+    _before_and_after_a_tool(scripted_model, key)
+    turn = begin(live, key, agent)
+    reader = Reader(live, key, turn, agent)
+    wait_until("the second message begins", lambda: reader.texts.get(2))
+    assert live.messages(agent, key) == [("user", "go")]
+    streamed = live.result(turn).json()
+    assert reader.finish() == ["Let me see.", TEXT]
+    assert set(reader.authors.values()) == {agent}
+    assert reader.resets == 0
+    assert 3 < len(reader.pages) < len(WORDS)
+    plain = live.turn(agent, f"{key}-plain", "go").json()
+    assert streamed | {"session": ""} == plain | {"session": ""}
+    assert _kept(live, agent, key) == _kept(live, agent, f"{key}-plain")
+
+
+def _kept(restate: Restate, agent: str, key: str) -> list[list[object]]:
+    """What the session keeps of what was said, without the ids that the provider gives."""
+    found: list[list[object]] = []
+    for event in restate.call(agent, key, "get", {}).json()["events"]:
+        parts = event["content"]["parts"]
+        for part in parts:
+            for name in ("functionCall", "functionResponse"):
+                part.get(name, {}).pop("id", None)
+            (part.get("functionResponse") or {}).pop("response", None)
+        kept = ("author", "finishReason", "usageMetadata", "modelVersion", "partial")
+        found.append([parts, *(event.get(name) for name in kept)])
+    return found
+
+
+@pytest.mark.parametrize("agent", LITELLM)
+def test_litellm_text_of_a_connection_that_broke_is_void(
+    live: Restate, scripted_model: ScriptedModel, agent: str
+) -> None:
+    key = uuid.uuid4().hex
+    broken = Reply(text=f"Well, {TEXT}", pause=0.03, breaks_after=15, times=1)
+    scripted_model.put_first(
+        Rule(name="broken", when=When(text="go"), reply=broken), says(pause=0.01)
+    )
+    turn = begin(live, key, agent)
+    reader = Reader(live, key, turn, agent)
+    assert live.result(turn).json()["answer"] == TEXT
+    assert reader.finish() == [TEXT]
+    assert reader.resets == 1
+    assert [call.rule for call in scripted_model.calls()] == ["broken", "say"]
+
+
+def test_litellm_text_of_a_process_that_died_is_void(
+    live: Restate, provider: Endpoint, scripted_model: ScriptedModel
+) -> None:
+    agent, key = LITELLM[1], uuid.uuid4().hex
+    _before_and_after_a_tool(scripted_model, key)
+    turn = begin(live, key, agent)
+    reader = Reader(live, key, turn, agent)
+    wait_until("the second message begins", lambda: reader.texts.get(2))
+    provider.kill()
+    provider.start()
+    assert live.result(turn).json()["answer"] == TEXT
+    assert reader.finish() == ["Let me see.", TEXT]
+    assert reader.resets == 1
+    assert [call.rule for call in scripted_model.calls()] == ["first", "second", "second"]

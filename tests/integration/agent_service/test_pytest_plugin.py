@@ -8,10 +8,13 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
+import httpx
 import pytest
 from google.adk.agents import Agent
 from google.adk.tools.base_tool import BaseTool
+from google.adk.tools.tool_context import ToolContext
 
 from agent_service import Settings, approval, durable_tool, restate_object_context
 from agent_service.agents import claims, weather
@@ -25,6 +28,7 @@ from agent_service.testing import (
     TurnFailed,
     When,
 )
+from agent_service.testing.restate import RestateServer
 
 pytestmark = pytest.mark.integration
 
@@ -225,3 +229,78 @@ def test_settings_are_taken(serve_agent: ServeAgent, scripted_model: ScriptedMod
     served = serve_agent(calling(three_steps), settings=Settings(max_model_calls=1))
     with pytest.raises(TurnFailed, match="AGENT_MAX_MODEL_CALLS"):
         served.turn("go")
+
+
+def _read(restate: RestateServer, key: str, turn: str) -> dict[str, Any]:
+    """Reads a turn's partial text to its end; returns the page that says so, with all the text."""
+    url = f"{restate.ingress_url}/Author.streams/{key}/read"
+    chunks, page = [], {"next": 0, "ended": False}
+    for _ in range(20):
+        query = {"turn": turn, "offset": page["next"], "wait": 3}
+        page = httpx.post(url, json=query, timeout=30, trust_env=False).raise_for_status().json()
+        chunks += page["chunks"]
+        if page["ended"]:
+            return {**page, "chunks": chunks}
+    raise AssertionError(f"it does not end: {page}")
+
+
+def _said_and_called(tool: str) -> list[Rule]:
+    calls = [Call(name=tool)]
+    first = Reply(text="Let me see.", calls=calls)
+    return [
+        Rule(name="first", when=When(after_response=False), reply=first),
+        Rule(name="end", reply=Reply(text="That is all.", pause=0.05)),
+    ]
+
+
+def test_a_streamed_turn_replays(
+    serve_agent: ServeAgent, scripted_model: ScriptedModel, agent_restate: RestateServer
+) -> None:
+    scripted_model.put_first(*_said_and_called("three_steps"))
+    session = serve_agent(calling(three_steps)).session()
+    turn = session.begin("go", stream=True)
+    page = _read(agent_restate, session.key, turn.invocation)
+    assert turn.result().answer == "That is all."
+    assert turn.attempts >= 1 + 2 + 3
+    assert len(scripted_model.calls()) == 2
+    # Replayed model calls publish nothing again.
+    texts = dict.fromkeys((1, 2), "")
+    for chunk in page["chunks"]:
+        assert not chunk["reset"]
+        texts[chunk["message"]] += chunk["text"]
+    assert texts == {1: "Let me see.", 2: "That is all."}
+
+
+async def forget_all(tool_context: ToolContext) -> dict[str, str]:
+    """Deletes the session that it is called in."""
+    session = tool_context.session
+    await tool_context._invocation_context.session_service.delete_session(
+        app_name=session.app_name, user_id=session.user_id, session_id=session.id
+    )
+    return {"status": "forgotten"}
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_a_streamed_turn_may_delete_its_own_session(
+    serve_agent: ServeAgent,
+    scripted_model: ScriptedModel,
+    agent_restate: RestateServer,
+    replay: bool,
+) -> None:
+    session = serve_agent(calling(forget_all, three_steps), replay=replay).session()
+    assert session.turn("hello").turn == 1
+    scripted_model.put_first(*_said_and_called("forget_all"))
+    turn = session.begin("go", stream=True)
+    assert turn.result().answer == "That is all."
+    # Also a reader that comes late is told that there is no more.
+    page = _read(agent_restate, session.key, turn.invocation)
+    assert page["chunks"] == []
+    assert session.messages() == []
+    # Its text doesn't come back, and a session of the same key begins anew.
+    scripted_model.put_first(*_said_and_called("three_steps"))
+    again = session.begin("go", stream=True)
+    texts = [
+        chunk["text"] for chunk in _read(agent_restate, session.key, again.invocation)["chunks"]
+    ]
+    assert "".join(texts) == "Let me see.That is all."
+    assert again.result().turn == 1

@@ -222,10 +222,13 @@ def test_a_deleted_session_takes_its_text_along(
     assert live.call(AGENT, session, "delete").json() == {"deleted": True}
     assert reader.finish() != [TEXT]
     rows = live.query(
-        f"select key from state where service_name = '{AGENT}.streams'"
+        f"select key, value_utf8 as value from state where service_name = '{AGENT}.streams'"
         f" and service_key = '{session}'"
     )
-    assert rows == []
+    assert [row["key"] for row in rows] == ["head"]
+    assert WORDS[0].strip() not in rows[0]["value"]
+    # A reader that comes late, or again, is told.
+    assert read(live, session, AGENT, turn=turn, offset=7)["ended"] is True
 
 
 def test_reading_where_nothing_streams_leaves_nothing(live: Restate, session: str) -> None:

@@ -151,8 +151,17 @@ async def test_what_ended_can_be_dropped() -> None:
     text.save()
     assert list(stream.store.state) == ["head"]
     assert await stream.read() == ([], 3, True)
-    text.forget()
+    assert text.forget()
+    text.save()
+    assert await stream.read("t1") == ([], 0, True)
+    assert (await stream.take(more("three"))).stale
+    # A session of the same key begins anew.
+    await stream.take(more("one", turn="t5"))
+    assert await stream.read("t5") == (["1:one"], 1, False)
+    text = await PartialText.load(stream.store)
+    text.remove()
     assert stream.store.state == {}
+    assert not (await PartialText.load(stream.store)).forget()
 
 
 async def test_a_turn_without_text_ends_too() -> None:

@@ -154,3 +154,44 @@ def test_what_adk_adds_after_a_response_is_not_the_users_message() -> None:
     asked = Asked.of(request)
     assert (asked.text, asked.contents) == ("Weather in Paris?", 4)
     assert asked.responses == (("get_weather", {"error": "x"}),)
+
+
+def test_openais_chat_completions() -> None:
+    rules = [
+        Rule(
+            name="count",
+            when=When(text="how many", system="brief", tool="count", after_response=False),
+            reply=Reply(text="Let me see.", calls=[Call(name="count"), Call(name="count")]),
+        ),
+        Rule(name="told", when=When(response_of="count"), reply=Reply(text="{n} of them")),
+    ]
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "how many?"}]},
+    ]
+    tools = [{"type": "function", "function": {"name": "count", "parameters": {}}}]
+    asked = {"model": "m", "messages": messages, "tools": tools}
+    with ScriptedModel(rules, key="right") as model:
+        url, headers = f"{model.url}/v1/chat/completions", {"authorization": "Bearer right"}
+        assert httpx.post(url, json=asked).status_code == 400
+        whole = httpx.post(url, json=asked, headers=headers).json()
+        stream = httpx.post(url, json={**asked, "stream": True}, headers=headers)
+        choice = whole["choices"][0]
+        calls = choice["message"]["tool_calls"]
+        answers = [
+            {"role": "tool", "tool_call_id": call["id"], "content": f'{{"n": {n}}}'}
+            for n, call in enumerate(calls, 3)
+        ]
+        then = {**asked, "messages": [*messages, choice["message"], *answers]}
+        told = httpx.post(url, json=then, headers=headers).json()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Let me see.", "tool_calls")
+    assert [call["function"] for call in calls] == [{"name": "count", "arguments": "{}"}] * 2
+    assert (told["message"]["content"], told["finish_reason"]) == ("3 of them 4 of them", "stop")
+    *lines, done = [line for line in stream.text.splitlines() if line]
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert done == "data: [DONE]"
+    assert chunks[-1]["usage"] == whole["usage"]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert [one["content"] for one in deltas if "content" in one] == ["Let ", "me ", "see."]
+    assert [one["tool_calls"][0]["index"] for one in deltas if "tool_calls" in one] == [0, 1]
+    assert chunks[-2]["choices"][0]["finish_reason"] == "tool_calls"

@@ -209,7 +209,18 @@ class PartialText:
         head.start, head.chunks = head.next, []
         head.page, head.pages, head.messages = 0, [], []
 
-    def forget(self) -> None:
+    def forget(self) -> bool:
+        """Forgets the text and who waits; returns whether its turns have still to be forgotten.
+
+        Those who ask for them shall hear for a while that they have ended.
+        """
+        self.drop()
+        turn, past = self.head.turn, self.head.past
+        # No turn has this number: those of a session that begins anew are counted from 1.
+        self.head = Head(turn=turn, past=past, ended=True) if turn else Head()
+        return bool(turn)
+
+    def remove(self) -> None:
         """Removes everything."""
         self.drop()
         self._store.clear(HEAD_KEY)

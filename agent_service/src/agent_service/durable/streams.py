@@ -68,6 +68,7 @@ class Streams:
             **{**options, "journal_retention": timedelta(0)},
         )
         self._serve_turns()
+        self._serve_removal()
         self._serve_readers()
 
     def end(self, context: restate.ObjectContext, key: str, ending: Ending) -> None:
@@ -116,15 +117,33 @@ class Streams:
                 text.drop()
                 text.save()
 
+        self._end = end
+
+    def _serve_removal(self) -> None:
+        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
+
         @self.service.handler(**hidden)
         async def forget(ctx: restate.ObjectContext) -> None:
-            """Removes everything; whoever waits for more gets nothing more."""
+            """Removes the text; whoever waits for more gets nothing more."""
             text = await PartialText.load(cast("Store", ctx))
             for waiter in text.head.waiters:
                 _resolve(ctx, waiter.id, StreamPage(turn=waiter.turn, ended=True))
-            text.forget()
+            if not text.forget():
+                text.remove()
+                return
+            text.save()
+            # Few readers wait just now: most are on their way with the latest text.
+            turn = Ending(turn=text.head.turn, number=text.head.number)
+            ctx.object_send(remove, ctx.key(), turn, send_delay=KEPT)
 
-        self._end, self._forget = end, forget
+        @self.service.handler(input_serde=_ENDINGS, **hidden)
+        async def remove(ctx: restate.ObjectContext, ending: Ending) -> None:
+            """Removes what is left of a session that was deleted a while ago."""
+            text = await PartialText.load(cast("Store", ctx))
+            if text.head.turn == ending.turn and text.head.number == ending.number:
+                text.remove()
+
+        self._forget = forget
 
     def _serve_readers(self) -> None:
         @self.service.handler(input_serde=_WAITERS, ingress_private=True, state_preload=False)

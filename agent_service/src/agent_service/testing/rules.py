@@ -7,6 +7,7 @@ counts, to make a rule end.
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,6 +154,11 @@ class Asked:
     contents: int = 0
     history: str = ""
 
+    @property
+    def tokens(self) -> int:
+        """What it counts for: not what a real model would, but it grows with what is said."""
+        return 1 + len(self.text.split())
+
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Asked:
         """Reads a generateContent request's JSON."""
@@ -257,6 +263,11 @@ def parts_of(found: Match, asked: Asked) -> list[dict[str, Any]]:
             for values in _call_values(call, found, asked)
         )
     return parts
+
+
+def tokens_of(parts: list[dict[str, Any]]) -> int:
+    """What an answer counts for."""
+    return 1 + sum(len(json.dumps(part).split()) for part in parts)
 
 
 def _call_values(call: Call, found: Match, asked: Asked) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 ``POST /v1beta/models/{model}:generateContent`` and ``:streamGenerateContent`` are Gemini's, and
 ``GET /v1beta/models/{model}``, which says that there is the model, whatever its name.
+``POST /v1/chat/completions`` is OpenAI's, streamed or not.
 ``GET /calls`` lists the model calls so far, ``PUT /rules`` puts rules before the script's own,
 ``GET /health`` is for probes.
 """
@@ -15,7 +16,7 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +29,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from agent_service.testing.rules import Asked, Match, Rule, match, parts_of
+from agent_service.testing import chat
+from agent_service.testing.rules import Asked, Match, Rule, match, parts_of, tokens_of
 from agent_service.testing.scripts import FALLBACK, default_script
 
 # A word, with the space after it.
@@ -150,7 +152,8 @@ def _for_keys(script: Script, endpoint: _Endpoint) -> _Endpoint:
     """Refuses those with another key than the script's, as Gemini does."""
 
     async def checked(request: Request) -> Response:
-        if script.key in ("", request.headers.get("x-goog-api-key")):
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if script.key in ("", request.headers.get("x-goog-api-key"), bearer):
             return await endpoint(request)
         message = "API key not valid. Please pass a valid API key."
         error = {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}
@@ -165,9 +168,7 @@ async def _describe(request: Request) -> Response:
 
 
 def _answer(parts: list[dict[str, Any]], asked: Asked, model: str) -> dict[str, Any]:
-    # Tokens are not what a real model would count, but they grow with what is said.
-    prompt = 1 + len(asked.text.split())
-    said = 1 + sum(len(json.dumps(part).split()) for part in parts)
+    prompt, said = asked.tokens, tokens_of(parts)
     return {
         "candidates": [
             {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
@@ -188,39 +189,79 @@ def _pieces(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield part if word is None else {**part, "text": word}
 
 
-async def _stream(found: Match, asked: Asked, model: str) -> AsyncIterator[str]:
-    parts = parts_of(found, asked)
+def _chunks(parts: list[dict[str, Any]], asked: Asked, model: str) -> Iterator[dict[str, Any]]:
+    """What Gemini streams: one piece in each, and how the answer ended in the last."""
     whole = _answer(parts, asked, model)
     pieces = list(_pieces(parts))
-    most = found.rule.reply.breaks_after
     for number, piece in enumerate(pieces, 1):
-        if most is not None and number > most:
-            raise ConnectionResetError(f"rule {found.rule.name!r} breaks off here")
         chunk = _answer([piece], asked, model)
         if number < len(pieces):
             del chunk["candidates"][0]["finishReason"], chunk["usageMetadata"]
         else:
             chunk["usageMetadata"] = whole["usageMetadata"]
+        yield chunk
+
+
+async def _stream(
+    found: Match, chunks: Iterable[dict[str, Any]], end: str = ""
+) -> AsyncIterator[str]:
+    """Server-sent events, as slow and as whole as the rule says."""
+    most = found.rule.reply.breaks_after
+    for number, chunk in enumerate(chunks, 1):
+        if most is not None and number > most:
+            raise ConnectionResetError(f"rule {found.rule.name!r} breaks off here")
         yield f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\n"
         await asyncio.sleep(found.rule.reply.pause)
+    if end:
+        yield f"data: {end}\r\n\r\n"
 
 
-def build_app(script: Script) -> Starlette:
-    """Makes the ASGI app that answers by ``script``."""
+def _streamed(events: AsyncIterator[str]) -> Response:
+    return StreamingResponse(events, media_type="text/event-stream")
 
-    async def generate(request: Request) -> Response:
+
+async def _take(script: Script, model: str, asked: Asked) -> tuple[Match, Response | None]:
+    """The rule that answers, and its answer if that is an error."""
+    found = script.take(model, asked)
+    await asyncio.sleep(found.rule.reply.delay)
+    return found, _error(found) if found.rule.reply.status >= 400 else None
+
+
+def _generate_content(script: Script) -> _Endpoint:
+    async def endpoint(request: Request) -> Response:
         model, _, verb = request.path_params["call"].rpartition(":")
         if verb not in ("generateContent", "streamGenerateContent"):
             return JSONResponse({"error": {"code": 404, "message": f"no method {verb}"}}, 404)
         asked = Asked.of(await request.json())
-        found = script.take(model, asked)
-        if found.rule.reply.delay:
-            await asyncio.sleep(found.rule.reply.delay)
-        if found.rule.reply.status >= 400:
-            return _error(found)
+        found, refused = await _take(script, model, asked)
+        if refused is not None:
+            return refused
+        parts = parts_of(found, asked)
         if verb == "generateContent":
-            return JSONResponse(_answer(parts_of(found, asked), asked, model))
-        return StreamingResponse(_stream(found, asked, model), media_type="text/event-stream")
+            return JSONResponse(_answer(parts, asked, model))
+        return _streamed(_stream(found, _chunks(parts, asked, model)))
+
+    return _for_keys(script, endpoint)
+
+
+def _chat_completions(script: Script) -> _Endpoint:
+    async def endpoint(request: Request) -> Response:
+        body = await request.json()
+        asked, model = Asked.of(chat.as_gemini(body)), body.get("model", "")
+        found, refused = await _take(script, model, asked)
+        if refused is not None:
+            return refused
+        parts = parts_of(found, asked)
+        if not body.get("stream"):
+            return JSONResponse(chat.answer(parts, asked, model))
+        chunks = chat.chunks(list(_pieces(parts)), parts, asked, model)
+        return _streamed(_stream(found, chunks, end="[DONE]"))
+
+    return _for_keys(script, endpoint)
+
+
+def build_app(script: Script) -> Starlette:
+    """Makes the ASGI app that answers by ``script``."""
 
     async def calls(_request: Request) -> Response:
         return JSONResponse([call.model_dump() for call in script.calls()])
@@ -237,8 +278,9 @@ def build_app(script: Script) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/{version}/models/{call}", _for_keys(script, generate), methods=["POST"]),
+            Route("/{version}/models/{call}", _generate_content(script), methods=["POST"]),
             Route("/{version}/models/{call}", _for_keys(script, _describe), methods=["GET"]),
+            Route("/v1/chat/completions", _chat_completions(script), methods=["POST"]),
             Route("/calls", calls, methods=["GET"]),
             Route("/rules", put_rules, methods=["PUT"]),
             Route("/health", health, methods=["GET"]),

@@ -208,9 +208,10 @@ class Session:
         """Gives the agent a message and waits for its answer; see `Turn.result`."""
         return self.begin(message).result(seconds)
 
-    def begin(self, message: str) -> Turn:
-        """Gives the agent a message."""
-        answer = self._target.call(self.key, "turn/send", {"message": message})
+    def begin(self, message: str, *, stream: bool = False) -> Turn:
+        """Gives the agent a message; ``stream`` has partial text published, as callers can ask."""
+        body = {"message": message, "stream": stream}
+        answer = self._target.call(self.key, "turn/send", body)
         return Turn(self._target, self.key, str(answer.json()["invocationId"]))
 
     def answer(
