@@ -233,7 +233,7 @@ def test_a_deleted_session_takes_its_text_along(
 
 def test_reading_where_nothing_streams_leaves_nothing(live: Restate, session: str) -> None:
     for turn in ("", "inv_1none"):
-        assert read(live, session, turn=turn, wait=0.3)["chunks"] == []
+        assert read(live, session, AGENT, turn=turn, wait=0.3)["chunks"] == []
     sql = f"select key from state where service_key = '{session}'"
     wait_until("nothing is left", lambda: not live.query(sql) or None, 20)
 
