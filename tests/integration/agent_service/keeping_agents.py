@@ -84,6 +84,14 @@ async def keep_bytes(name: str, size: int, then: str, tool_context: ToolContext)
     return {"version": version, "read": read[:16].hex(), "size": len(read)}
 
 
+async def keep_dated(tool_context: ToolContext) -> dict[str, Any]:
+    """Keeps a text under a name that is another one each time it runs."""
+    name = f"report-{uuid4()}.txt"
+    version = await tool_context.save_artifact(name, types.Part(text=name))
+    await _quick_step("kept")
+    return {"version": version}
+
+
 async def look(name: str, version: int, tool_context: ToolContext) -> dict[str, Any]:
     """Reads a text artifact and all about it.
 
@@ -144,7 +152,9 @@ async def keep_inside(tool_context: ToolContext) -> str:
 
 
 keeper = Agent(
-    name="KeepingAgent", model=MODEL, tools=[keep, keep_bytes, look, drop, depart, keep_inside]
+    name="KeepingAgent",
+    model=MODEL,
+    tools=[keep, keep_bytes, keep_dated, look, drop, depart, keep_inside],
 )
 
 

@@ -175,6 +175,18 @@ def test_a_replay_reads_what_was_saved_though_the_tool_makes_something_else(
     assert base64.urlsafe_b64decode(loaded["data"])[:16].hex() == read
 
 
+def test_a_replay_saves_under_the_name_of_the_first_attempt(
+    restate: Restate, kept: Endpoint, user: str, call: Any
+) -> None:
+    # Each wait ends an attempt, and the next one repeats all before it.
+    kept.register(restate, whole_calls=True)
+    call("{version}", "keep_dated")
+    assert _said(restate, AGENT, f"{user}:1") == "0"
+    (one,) = restate.call(f"{AGENT}.artifacts", f"{user}:1", "list").json()["artifacts"]
+    loaded = restate.call(f"{AGENT}.artifacts", f"{user}:1", "load", {"name": one["name"]})
+    assert loaded.json()["text"] == one["name"]
+
+
 def test_what_is_in_a_store_is_not_in_the_journal(
     restate: Restate, in_store: Endpoint, user: str, call: Any
 ) -> None:

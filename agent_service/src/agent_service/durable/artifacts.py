@@ -90,9 +90,11 @@ class ObjectArtifacts(BaseArtifactService):
                 name=filename, kept=kept, metadata=to_jsonable_python(custom_metadata or {})
             )
 
-        # Through a step: a tool that runs again may make other contents; calls must not differ.
-        save = await turn.context.run_typed(f"save {filename}", put, RunOptions(serde=_SAVE))
-        return await self._objects.save(turn.context, key, save)
+        # Through a step: a tool that runs again may make another name and other contents, and what
+        # is called, or the step's own name, must not differ.
+        save = await turn.context.run_typed("save artifact", put, RunOptions(serde=_SAVE))
+        saved_in = self._key(app_name, user_id, session_id, save.name)
+        return await self._objects.save(turn.context, saved_in, save)
 
     @override
     async def load_artifact(

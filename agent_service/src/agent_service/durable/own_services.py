@@ -157,7 +157,7 @@ class JournaledArtifacts(BaseArtifactService):
         custom_metadata: dict[str, Any] | None = None,
     ) -> int:
         saved: int = await _step(
-            f"save {filename}",
+            "save artifact",
             lambda: self._plain.save_artifact(
                 app_name=app_name,
                 user_id=user_id,
@@ -215,7 +215,7 @@ class JournaledArtifacts(BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> None:
         await _step(
-            f"delete {filename}",
+            "delete artifact",
             lambda: self._plain.delete_artifact(
                 app_name=app_name, user_id=user_id, filename=filename, session_id=session_id
             ),
@@ -228,7 +228,7 @@ class JournaledArtifacts(BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[int]:
         found: list[int] = await _step(
-            f"versions of {filename}",
+            "list versions",
             lambda: self._plain.list_versions(
                 app_name=app_name, user_id=user_id, filename=filename, session_id=session_id
             ),
@@ -242,7 +242,7 @@ class JournaledArtifacts(BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[ArtifactVersion]:
         found: list[ArtifactVersion] = await _step(
-            f"versions of {filename}",
+            "list versions",
             lambda: self._plain.list_artifact_versions(
                 app_name=app_name, user_id=user_id, filename=filename, session_id=session_id
             ),
@@ -262,7 +262,7 @@ class JournaledArtifacts(BaseArtifactService):
         version: int | None = None,
     ) -> ArtifactVersion | None:
         found: ArtifactVersion | None = await _step(
-            f"look at {filename}",
+            "look at artifact",
             lambda: self._plain.get_artifact_version(
                 app_name=app_name,
                 user_id=user_id,
