@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
 from typing import override
 
-from agent_service.settings import KEY_VARIABLES, PLACEHOLDER_KEY
+from agent_service.settings import PLACEHOLDER_KEY
 
 _LEVEL_VARIABLE = "LOG_LEVEL"
+_SHORTEST_SECRET = 8
+# Not *_KEY_ID, which names a key, nor what only says where one is.
+_SECRET = re.compile(r"(_KEY|_TOKEN|_SECRET|_PASSWORD|_CREDENTIALS)$", re.IGNORECASE)
 
 
 def redact(text: str, env: Mapping[str, str] | None = None) -> str:
-    """Takes the model's keys out of a text that comes from elsewhere, such as a provider."""
+    """Takes secrets of this process out of a text that comes from elsewhere, such as a provider.
+
+    What is secret is told by the variable's name: ``OPENAI_API_KEY``, ``AWS_SECRET_ACCESS_KEY``.
+    Values of fewer than 8 characters stay: they would be found in words.
+    """
     source = os.environ if env is None else env
-    for name in KEY_VARIABLES:
-        key = source.get(name, "").strip()
-        if key and key != PLACEHOLDER_KEY:
-            text = text.replace(key, f"<{name}>")
+    for name, value in source.items():
+        secret = value.strip()
+        if len(secret) >= _SHORTEST_SECRET and secret != PLACEHOLDER_KEY and _SECRET.search(name):
+            text = text.replace(secret, f"<{name}>")
     return text
 
 

@@ -100,6 +100,6 @@ def _named_ingress(spec: AgentDeploymentSpec) -> list[object]:
     if ref is None:
         return []
     if ref.ingress_url:
-        return [{"ingress": ref.ingress_url}]
+        return [{"ingress": ref.ingress_url.rstrip("/")}]
     port = ref.service.ingress_port if ref.service else INGRESS_PORT
     return [] if port == INGRESS_PORT else [{"ingress": port}]
