@@ -35,6 +35,7 @@ def up(clone: Clone, state: State | None) -> None:
         ClusterError: this machine can't, or something didn't start.
     """
     host.check()
+    host.find_programs()
     wants_egress = egress.wanted(os.environ)
     _make_run(clone, state)
     if wants_egress and not egress.is_open(clone):

@@ -34,6 +34,8 @@ CNI_PACKAGE = "containernetworking-plugins"
 MODULES = ("overlay", "br_netfilter", "veth", "bridge", "nf_tables", "nf_conntrack")
 """Kernel modules, loaded where they aren't built in."""
 POLICY = Path("/usr/sbin/policy-rc.d")
+ADMIN_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where Debian has `nft`, `iptables` and `modprobe`; root after a plain `su` has none on PATH."""
 SYS_ADMIN, NET_ADMIN, SYS_RESOURCE = 21, 12, 24
 """Bits of capabilities, see capability.h."""
 
@@ -57,6 +59,13 @@ def check() -> None:
             raise ClusterError(f"a local cluster needs {name}; this looks like a plain container")
     if not Path("/sys/fs/cgroup").is_mount():
         raise ClusterError("no cgroup file system is mounted on /sys/fs/cgroup")
+
+
+def find_programs() -> None:
+    """Let this process, and all that it starts, find the programs that only root uses."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    more = [folder for folder in ADMIN_PATH if folder not in folders]
+    os.environ["PATH"] = os.pathsep.join([*folders, *more])
 
 
 def capabilities() -> int:

@@ -48,6 +48,18 @@ def test_a_large_claim_waits_for_a_person(restate: Restate, session: str, approv
     assert restate.call("ClaimAgent", session, "approvals").json() == []
 
 
+def test_what_is_said_after_an_answer_is_dated_after_it(restate: Restate, session: str) -> None:
+    invocation = restate.send("ClaimAgent", session, CLAIM)
+    identity = restate.wait_approval("ClaimAgent", session)["id"]
+    restate.wait_suspended(invocation)
+    assert _answer(restate, session, identity, True, "alice") == 200
+    restate.result(invocation)
+    [answered] = restate.call("ClaimAgent", session, "decisions").json()["answered"]
+    said = restate.call("ClaimAgent", session, "history").json()["messages"]
+    asked_at, decided_at = answered["request"]["requestedAt"], answered["decision"]["at"]
+    assert said[0]["at"] < asked_at < decided_at < said[-1]["at"]
+
+
 def test_answers_that_fit_no_pending_approval(restate: Restate, session: str) -> None:
     invocation = restate.send("ClaimAgent", session, CLAIM)
     identity = restate.wait_approval("ClaimAgent", session)["id"]

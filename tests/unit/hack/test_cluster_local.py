@@ -256,3 +256,10 @@ def test_a_long_step_gives_signs_of_life(
     assert "building x (about a day) ..." in said
     assert "still building x," in said
     assert "done in" in capsys.readouterr().err
+
+
+def test_programs_that_only_root_uses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/mine:/usr/bin:/usr/sbin")
+    host.find_programs()
+    host.find_programs()
+    assert os.environ["PATH"] == "/mine:/usr/bin:/usr/sbin:/usr/local/sbin:/sbin"

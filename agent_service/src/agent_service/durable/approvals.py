@@ -159,6 +159,9 @@ async def _ask(question: _Question, who: Sequence[str], *, escalated: bool) -> D
         note = UNREADABLE
     if decision.at is None:
         decision = decision.model_copy(update={"at": await _now(turn.context)})
+    else:
+        # It may have taken weeks: what the turn says from here on is no older than the answer.
+        turn.clock.advance(decision.at.timestamp())
     _record(turn, request, decision)
     return decision
 

@@ -40,7 +40,8 @@ def next_steps(folder: Path) -> str:
     """Returns the commands that test the new project."""
     return (
         f"  cd {folder}\n"
-        "  python3 -m venv .venv && . .venv/bin/activate\n"
+        # This Python is new enough; what `python3` is may not be.
+        f"  {sys.executable} -m venv .venv && . .venv/bin/activate\n"
         f"  pip install {_origin()} -e '.[dev]'\n"
         "  pytest"
     )
