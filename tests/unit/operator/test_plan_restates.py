@@ -320,6 +320,7 @@ REGISTERED: dict[str, tuple[Snapshot, str, str]] = {
         "Registered",
     ),
     "not yet": (snapshot(agent(V1), fresh(V1, ready=0)), "False", "NotRegistered"),
+    "being deleted": (snapshot(agent(V1, deleting=True), revision(V1)), "False", "Deleting"),
     "refused": (
         snapshot(agent(V1), fresh(V1, failure=Failure("RegistrationRefused", "META0006"))),
         "False",

@@ -55,6 +55,8 @@ def taken_over(snapshot: Snapshot, standings: Sequence[Standing]) -> tuple[str, 
 def _why_not(
     snapshot: Snapshot, standings: Sequence[Standing], target: Standing | None
 ) -> tuple[str, str]:
+    if snapshot.agent.deleting:
+        return "Deleting", "being deleted; Draining says whether anything still takes turns"
     name = snapshot.wanted.name
     if taken := taken_over(snapshot, standings):
         return taken
