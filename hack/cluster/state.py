@@ -31,7 +31,7 @@ class State:
     Attributes:
         provider: where the cluster comes from.
         context: the kubeconfig context (current) or the cluster's name (kind, local).
-        block: the local node's IPv4 block, e.g. `10.201.16.0/20`.
+        block: the local node's IPv4 block, e.g. `10.201.0.0/18`.
         init: the local node's first process, once it runs.
         complete: whether the cluster's start got to its end.
     """

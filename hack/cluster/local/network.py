@@ -10,12 +10,12 @@ from hack.cluster.run import run
 
 POOLS = tuple(IPv4Network(pool) for pool in ("10.192.0.0/10", "172.20.0.0/14", "100.96.0.0/11"))
 """Where blocks come from, in order of preference: private, and rarely used by default."""
-BLOCK_PREFIX = 20
+BLOCK_PREFIX = 18
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """What one /20 block is used for.
+    """What one /18 block is used for.
 
     Attributes:
         block: the whole block.
@@ -25,18 +25,19 @@ class Addresses:
 
     @property
     def pods(self) -> IPv4Network:
-        """The first half: 2046 pods."""
+        """The first half: 8190 pods."""
         return next(self.block.subnets(prefixlen_diff=1))
 
     @property
     def services(self) -> IPv4Network:
-        """The third quarter: 1022 services."""
+        """The third quarter: 4094 Services. A thousand agents have two each."""
         return list(self.block.subnets(prefixlen_diff=2))[2]
 
     @property
     def egress(self) -> IPv4Network:
         """A /24 for the way out (see `egress`)."""
-        return list(self.block.subnets(new_prefix=24))[12]
+        last = list(self.block.subnets(prefixlen_diff=2))[3]
+        return next(last.subnets(new_prefix=24))
 
     @property
     def link(self) -> IPv4Network:

@@ -17,7 +17,7 @@ from hack.cluster.local.network import Addresses
 from hack.cluster.paths import Clone
 from hack.cluster.run import run, succeeds, wait_for
 
-NET = Addresses(IPv4Network("10.192.144.0/20"))
+NET = Addresses(IPv4Network("10.192.128.0/18"))
 SETUP = config.Setup("da-12345678", NET, full_capabilities=False, snapshotter="overlayfs")
 
 

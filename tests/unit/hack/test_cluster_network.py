@@ -40,7 +40,7 @@ def test_another_pool_is_used_when_the_first_is_routed_elsewhere() -> None:
 
 
 def test_no_free_block_is_an_error() -> None:
-    with pytest.raises(ClusterError, match="no free /20 network"):
+    with pytest.raises(ClusterError, match="no free /18 network"):
         pick_block(7, POOLS)
 
 
@@ -73,9 +73,9 @@ def test_the_parts_of_a_block_do_not_overlap(seed: int) -> None:
 
 
 def test_addresses_of_a_recorded_block() -> None:
-    net = addresses("10.192.144.0/20")
-    assert net.api_url == "https://10.192.159.254:6443"
-    assert str(net.host) == "10.192.159.253"
-    assert str(net.pods) == "10.192.144.0/21"
-    assert str(net.services) == "10.192.152.0/22"
-    assert str(net.dns) == "10.192.152.10"
+    net = addresses("10.192.128.0/18")
+    assert net.api_url == "https://10.192.191.254:6443"
+    assert str(net.host) == "10.192.191.253"
+    assert str(net.pods) == "10.192.128.0/19"
+    assert str(net.services) == "10.192.160.0/20"
+    assert str(net.dns) == "10.192.160.10"

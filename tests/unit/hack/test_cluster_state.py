@@ -12,7 +12,7 @@ from hack.cluster.state import Init, State
 LOCAL = State(
     Provider.LOCAL,
     "da-12345678",
-    "10.192.144.0/20",
+    "10.192.128.0/18",
     Init(pid=12, start=345, boot="b"),
     complete=True,
 )
@@ -73,7 +73,7 @@ def test_another_process_with_our_id_is_never_killed() -> None:
 
 
 def test_a_start_that_broke_off_is_no_node(tmp_path: Path) -> None:
-    clone, block = Clone(tmp_path), "10.192.144.0/20"
+    clone, block = Clone(tmp_path), "10.192.128.0/18"
     assert Node.of(clone, State(Provider.LOCAL, "x", block, this_process())) is None
     assert Node.of(clone, State(Provider.LOCAL, "x", block, this_process(), complete=True))
     assert Node.of(clone, LOCAL) is None
