@@ -74,6 +74,12 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
+def keep_bytecode() -> None:
+    """Makes this process as quick as those: ADK loads modules in each turn."""
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(BYTECODE)
+
+
 @contextmanager
 def serving(contestant: Contestant) -> Iterator[Serving]:
     """Starts a process and waits until it is ready; it is killed at the end."""

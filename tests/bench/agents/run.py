@@ -8,7 +8,7 @@ from agent_service.testing.restate import NPM_VERSION
 from hack.restate import RestateServer
 from tests.bench.agents import long_session, overhead, starts, waiting
 from tests.bench.agents.image import Image
-from tests.bench.agents.processes import OURS, SDK, serving
+from tests.bench.agents.processes import OURS, SDK, keep_bytecode, serving
 from tests.bench.agents.restate import Restate
 from tests.bench.figures import Figure
 from tests.bench.page import Part
@@ -25,6 +25,7 @@ async def measure(rounds: int, turns: int, count: int) -> Part:
         turns: of the long session.
         count: sessions that wait at the same time.
     """
+    keep_bytecode()
     figures: list[Figure] = []
     figures += await _durable(rounds, turns)
     figures += await _waiting(count)

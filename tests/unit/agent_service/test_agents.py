@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any, cast
 
 import pytest
@@ -214,3 +217,14 @@ def test_the_time_to_decide_comes_from_the_environment(monkeypatch: pytest.Monke
             claims.answer_time()
     monkeypatch.setenv("CLAIM_APPROVERS", " ann, ,bob")
     assert claims.approvers() == ["ann", "bob"]
+
+
+def test_adk_looks_for_a2a_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would load two modules from disk for it in each turn."""
+    name = "google.adk.agents.remote_a2a_agent"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    durable_app(Agent(name="Plain", model="gemini-2.5-flash"))
+    assert find_spec("a2a") is None, "it is installed: this test can't see what it is for"
+    with pytest.raises(ImportError):
+        importlib.import_module(name)
+    assert sys.modules[name] is None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from copy import copy
+from importlib.util import find_spec
+from typing import Final
 
 from google.adk.agents.base_agent import BaseAgent
 from google.adk.agents.llm_agent import LlmAgent
@@ -21,6 +24,8 @@ from agent_service.durable.ordering import OrderedBranches
 from agent_service.errors import ConfigurationError
 from agent_service.telemetry.descriptions import describe_what_is_seen
 from agent_service.telemetry.tools import CountedTools
+
+_NEEDS_A2A: Final = "google.adk.agents.remote_a2a_agent"
 
 type Served = BaseAgent | Workflow | App
 """What can be served: an agent of any kind, a workflow, or an app that has one as its root."""
@@ -44,6 +49,7 @@ def durable_app(served: Served) -> App:
     journal_mcp()
     ask_for_confirmations()
     describe_what_is_seen()
+    _look_for_a2a_once()
     root = root_of(served)
     if isinstance(served, App):
         # The SDK's own plugin would journal each model call a second time, around ours.
@@ -71,6 +77,15 @@ def _journaled(config: EventsCompactionConfig | None) -> EventsCompactionConfig 
     twin = copy(summarizer)
     twin._llm = journaled(summarizer._llm)
     return config.model_copy(update={"summarizer": twin})
+
+
+def _look_for_a2a_once() -> None:
+    """Keeps ADK (2.13) from looking for the package a2a in each turn, where it isn't installed.
+
+    It loads two modules for that from disk, up to where the second one can't import it.
+    """
+    if find_spec("a2a") is None:
+        sys.modules.setdefault(_NEEDS_A2A, None)  # type: ignore[arg-type]
 
 
 def models_of(served: Served) -> Iterator[BaseLlm]:
