@@ -108,6 +108,7 @@ async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started
     from hypercorn.asyncio import serve as hypercorn_serve
     from restate.server import install_shutdown_hook
 
+    from agent_service.connections import end_with_client
     from agent_service.durable.agents import models_of
     from agent_service.readiness import Readiness, with_probes
     from agent_service.telemetry.watching import watch
@@ -130,6 +131,7 @@ async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started
     async def wait_for_stop() -> None:
         await stop.wait()
 
+    end_with_client()
     await warm_up()
     fields = {
         "port": settings.port,

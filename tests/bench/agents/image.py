@@ -49,14 +49,13 @@ class Image:
         return None if found is None else cls(*found)
 
     @contextmanager
-    def container(self, env: Mapping[str, str], port: int) -> Iterator[list[str]]:
+    def container(self, env: Mapping[str, str], name: str) -> Iterator[list[str]]:
         """The command that starts a container of it, on this machine's network."""
         named = [f"--env={key}={value}" for key, value in env.items()]
         if not isinstance(self.engine, Buildah):
-            name = f"bench-{port}"
-            options = ("--rm", f"--name={name}", f"--publish=127.0.0.1:{port}:{port}")
+            options = ("--rm", f"--name={name}", "--network=host", *named)
             try:
-                yield self.engine.command("run", *options, *named, self.reference)
+                yield self.engine.command("run", *options, self.reference)
             finally:
                 self._call("rm", "--force", name)
             return

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+from agent_service.testing import ScriptedModel
 from hack.restate import ROOT, free_ports
 from tests.bench.agents.image import Image
 from tests.bench.agents.processes import OURS, SDK, environment, running, serving
@@ -90,7 +91,16 @@ def _import_seconds() -> float:
 
 def _container_seconds(image: Image) -> float:
     port = free_ports(1)[0]
-    env = {"PORT": str(port), "AGENT_METRICS_PORT": "0", "GOOGLE_API_KEY": "unused"}
-    outer = {**environment(port), **image.engine.env}
-    with image.container(env, port) as command, running(command, outer, port) as (_, seconds):
-        return seconds
+    with ScriptedModel() as model:
+        # It asks its model before it is ready, as in a cluster.
+        env = {
+            "PORT": str(port),
+            "AGENT_METRICS_PORT": "0",
+            "GOOGLE_GEMINI_BASE_URL": model.url,
+        }
+        outer = {**environment(port), **image.engine.env}
+        with (
+            image.container(env, f"bench-{port}") as command,
+            running(command, outer, port) as (_, seconds),
+        ):
+            return seconds
