@@ -62,7 +62,8 @@ async def test_a_chat_goes_on_though_the_pod_that_writes_is_killed(world: World)
         assert answer["answer"].startswith(begun)
         assert (answer["revision"], answer["notStreamed"]) == (revision, "")
         assert chat.text == answer["answer"]
-        assert chat.resets == 1
+        # More than one where the other pod had begun anew before it was killed, too.
+        assert chat.resets >= 1
         history = await world.turns.history(SUPPORT, key)
         assert [message["role"] for message in history] == ["user", "agent"]
         assert (await http.post(f"/{SUPPORT}/{key}/delete")).json() == {"deleted": True}
