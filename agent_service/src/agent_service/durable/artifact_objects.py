@@ -27,6 +27,7 @@ from restate import RunOptions, TerminalError
 
 from agent_service.api import ArtifactContent, ArtifactEntry, ArtifactList, ArtifactQuery
 from agent_service.durable.blobs import BlobStore
+from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.identity import SessionId, session_of
 from agent_service.durable.requests import RequestSerde, readable
 from agent_service.durable.sessions import ModelSerde
@@ -139,9 +140,8 @@ class ArtifactObjects:
         self._agent = agent
         self._store = store
         self._own = own
-        quiet = {**options, "journal_retention": timedelta(0)}
-        self.service = restate.VirtualObject(
-            f"{agent}.artifacts", description=f"artifacts of {agent}'s sessions and users", **quiet
+        self.service = companion(
+            agent, "artifacts", f"artifacts of {agent}'s sessions and users", options
         )
         self._serve_turns()
         self._serve_removal()
@@ -195,9 +195,7 @@ class ArtifactObjects:
         context.object_send(self._clear, identity.key, None)
 
     def _serve_turns(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
-
-        @self.service.handler(input_serde=_SAVES, **hidden)
+        @self.service.handler(input_serde=_SAVES, **HIDDEN)
         async def save(ctx: restate.ObjectContext, save: Save) -> int:
             """Adds a version of an artifact."""
             file = await ctx.get(f"{_FILE}{save.name}", serde=_FILES) or _File(versions=0)
@@ -214,24 +212,24 @@ class ArtifactObjects:
             ctx.set(f"{_FILE}{save.name}", _File(versions=number + 1), serde=_FILES)
             return number
 
-        @self.service.handler(kind="shared", input_serde=_WHICH, output_serde=_KEPT, **hidden)
+        @self.service.handler(kind="shared", input_serde=_WHICH, output_serde=_KEPT, **HIDDEN)
         async def content(ctx: restate.ObjectSharedContext, which: Which) -> Kept | None:
             """Returns a version with its content."""
             return await ctx.get(_key(_CONTENT, which.name, which.number or 0), serde=_KEPT)
 
         @self.service.handler(
-            kind="shared", input_serde=_WHICH, output_serde=_VERSION_SERDE, **hidden
+            kind="shared", input_serde=_WHICH, output_serde=_VERSION_SERDE, **HIDDEN
         )
         async def find(ctx: restate.ObjectSharedContext, which: Which) -> Version | None:
             """Says what a version is."""
             return await _find(ctx, which)
 
-        @self.service.handler(kind="shared", output_serde=_NAMES, **hidden)
+        @self.service.handler(kind="shared", output_serde=_NAMES, **HIDDEN)
         async def names(ctx: restate.ObjectSharedContext) -> Names:
             """Lists the artifacts."""
             return Names(names=_files(await ctx.state_keys()))
 
-        @self.service.handler(kind="shared", input_serde=_WHICH, output_serde=_VERSIONS, **hidden)
+        @self.service.handler(kind="shared", input_serde=_WHICH, output_serde=_VERSIONS, **HIDDEN)
         async def versions(ctx: restate.ObjectSharedContext, which: Which) -> Versions:
             """Lists an artifact's versions."""
             keys = _versions(await ctx.state_keys(), which.name)
@@ -242,14 +240,12 @@ class ArtifactObjects:
         self._names, self._versions = names, versions
 
     def _serve_removal(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
-
-        @self.service.handler(kind="shared", input_serde=_NAMES, **hidden)
+        @self.service.handler(kind="shared", input_serde=_NAMES, **HIDDEN)
         async def sweep(_ctx: restate.ObjectSharedContext, blobs: Names) -> None:
             """Removes contents that nothing refers to any more."""
             await self._remove(blobs.names)
 
-        @self.service.handler(input_serde=_WHICH, **hidden)
+        @self.service.handler(input_serde=_WHICH, **HIDDEN)
         async def delete(ctx: restate.ObjectContext, which: Which) -> None:
             """Deletes an artifact."""
             keys = await ctx.state_keys()
@@ -262,7 +258,7 @@ class ArtifactObjects:
             if blobs:
                 ctx.object_send(sweep, ctx.key(), Names(names=blobs), send_delay=SWEEP_AFTER)
 
-        @self.service.handler(**hidden)
+        @self.service.handler(**HIDDEN)
         async def clear(ctx: restate.ObjectContext) -> None:
             """Deletes all artifacts with their contents, those of an author's service too."""
             if self._own is not None:
@@ -277,9 +273,7 @@ class ArtifactObjects:
         self._delete, self._clear = delete, clear
 
     def _serve_callers(self) -> None:
-        @self.service.handler(
-            kind="shared", output_serde=_LATEST, ingress_private=True, state_preload=False
-        )
+        @self.service.handler(kind="shared", output_serde=_LATEST, **HIDDEN)
         async def entries(ctx: restate.ObjectSharedContext) -> Latest:
             """Lists the artifacts, each with its latest version."""
             return await _latest(ctx)

@@ -12,7 +12,6 @@ The key is the user as ADK knows it; a session without a user has a memory of it
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final, cast
 
 import restate
@@ -22,6 +21,7 @@ from google.adk.memory.memory_entry import MemoryEntry
 from pydantic import BaseModel
 
 from agent_service.api import ForgetRequest, MemoryItem, MemoryList, MemoryQuery
+from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.requests import RequestSerde, readable
 from agent_service.durable.sessions import ModelSerde, Reader, text_of
@@ -92,10 +92,7 @@ class MemoryObjects:
 
     def __init__(self, agent: str, options: dict[str, Any]) -> None:
         self._agent = agent
-        quiet = {**options, "journal_retention": timedelta(0)}
-        self.service = restate.VirtualObject(
-            f"{agent}.memory", description=f"what {agent} remembers of its users", **quiet
-        )
+        self.service = companion(agent, "memory", f"what {agent} remembers of its users", options)
         self._serve_turns()
         self._serve_callers()
 
@@ -126,26 +123,24 @@ class MemoryObjects:
         context.object_send(self._clear, user_id, None)
 
     def _serve_turns(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True}
-
-        @self.service.handler(
-            kind="shared", input_serde=_TEXTS, output_serde=_TEXTS, state_preload=False, **hidden
-        )
+        @self.service.handler(kind="shared", input_serde=_TEXTS, output_serde=_TEXTS, **HIDDEN)
         async def last(ctx: restate.ObjectSharedContext, session: Text) -> Text:
             """Returns the latest event of a session that is remembered."""
             return await ctx.get(f"{_LAST}{session.text}", serde=_TEXTS) or Text(text="")
 
-        @self.service.handler(input_serde=_ADDITIONS, state_preload=False, **hidden)
+        @self.service.handler(input_serde=_ADDITIONS, **HIDDEN)
         async def add(ctx: restate.ObjectContext, addition: Addition) -> None:
             """Adds to the memory."""
             await _add(ctx, addition)
 
-        @self.service.handler(kind="shared", input_serde=_TEXTS, output_serde=_FOUND, **hidden)
+        @self.service.handler(
+            kind="shared", input_serde=_TEXTS, output_serde=_FOUND, ingress_private=True
+        )
         async def find(ctx: restate.ObjectSharedContext, query: Text) -> Found:
             """Looks for what shares most words with a text."""
             return Found(memories=await _search(cast("Reader", ctx), sent_state(), query.text))
 
-        @self.service.handler(state_preload=False, **hidden)
+        @self.service.handler(**HIDDEN)
         async def clear(ctx: restate.ObjectContext) -> None:
             """Removes everything."""
             ctx.clear_all()

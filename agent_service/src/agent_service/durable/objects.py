@@ -56,7 +56,7 @@ from agent_service.durable.sessions import (
     turn_numbers,
 )
 from agent_service.durable.shared_state import Opening, Profile, SharedState
-from agent_service.durable.streams import NO_INGRESS, Streams, service_name
+from agent_service.durable.streams import NO_INGRESS, Streams
 from agent_service.durable.views import view
 from agent_service.settings import Settings
 from agent_service.telemetry.attempts import began_in, watched_turns
@@ -267,7 +267,7 @@ class AgentTurns:
         elif turn.begin.streams and self._ingress is not None:
             turn.scope.stream = TurnStream(
                 self._ingress,
-                service_name(self.name),
+                self._streams.service.name,
                 turn.identity.key,
                 # Its own id, which readers know it by, also where it was restarted from a step.
                 context.request().id,

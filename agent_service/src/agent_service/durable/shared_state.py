@@ -18,13 +18,14 @@ would make one object the bottleneck of all (docs/decisions/0032).
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import restate
 from pydantic import BaseModel
 
 from agent_service.api import SessionEntry, SessionList, UserList
+from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.identity import SessionId
 from agent_service.durable.sessions import ModelSerde
 
@@ -120,13 +121,9 @@ class SharedState:
     def __init__(self, agent: str, options: dict[str, Any]) -> None:
         self._agent = agent
         self._cache = AppCache()
-        # Nobody asks for the steps of these calls, and there is one for each turn.
-        quiet = {**options, "journal_retention": timedelta(0)}
-        self.app = restate.VirtualObject(
-            f"{agent}.app", description=f"app: state of {agent}", **quiet
-        )
-        self.users = restate.VirtualObject(
-            f"{agent}.users", description=f"user: state and sessions of {agent}'s users", **quiet
+        self.app = companion(agent, "app", f"app: state of {agent}", options)
+        self.users = companion(
+            agent, "users", f"user: state and sessions of {agent}'s users", options
         )
         self._serve_app()
         self._serve_users()
@@ -192,19 +189,17 @@ class SharedState:
         context.object_send(self._forget, user, Name(name=session))
 
     def _serve_app(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
-
-        @self.app.handler(kind="shared", output_serde=_PROFILES, **hidden)
+        @self.app.handler(kind="shared", output_serde=_PROFILES, **HIDDEN)
         async def read(ctx: restate.ObjectSharedContext) -> Profile:
             """Returns the app: state."""
             return await ctx.get(_PROFILE, serde=_PROFILES) or Profile()
 
-        @self.app.handler(input_serde=_CHANGES, output_serde=_PROFILES, **hidden)
+        @self.app.handler(input_serde=_CHANGES, output_serde=_PROFILES, **HIDDEN)
         async def merge(ctx: restate.ObjectContext, changes: Changes) -> Profile:
             """Changes some keys of the app: state."""
             return await _merge(ctx, changes)
 
-        @self.app.handler(input_serde=_NAMES, **hidden)
+        @self.app.handler(input_serde=_NAMES, **HIDDEN)
         async def join(ctx: restate.ObjectContext, user: Name) -> None:
             """Notes that a user has a session."""
             ctx.set(f"{_USER_PREFIX}{user.name}", user, serde=_NAMES)
@@ -219,9 +214,7 @@ class SharedState:
         self._read_app, self._merge_app, self._join, self._users = read, merge, join, users
 
     def _serve_users(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
-
-        @self.users.handler(name="open", input_serde=_OPENINGS, output_serde=_PROFILES, **hidden)
+        @self.users.handler(name="open", input_serde=_OPENINGS, output_serde=_PROFILES, **HIDDEN)
         async def open_session(ctx: restate.ObjectContext, opening: Opening) -> Profile:
             """Notes that a turn of a session begins, and returns the user: state."""
             profile = await ctx.get(_PROFILE, serde=_PROFILES)
@@ -233,17 +226,17 @@ class SharedState:
             ctx.set(f"{_SESSION_PREFIX}{opening.session}", entry, serde=_ENTRIES)
             return profile
 
-        @self.users.handler(kind="shared", name="state", output_serde=_PROFILES, **hidden)
+        @self.users.handler(kind="shared", name="state", output_serde=_PROFILES, **HIDDEN)
         async def read(ctx: restate.ObjectSharedContext) -> Profile:
             """Returns the user: state."""
             return await ctx.get(_PROFILE, serde=_PROFILES) or Profile()
 
-        @self.users.handler(input_serde=_CHANGES, output_serde=_PROFILES, **hidden)
+        @self.users.handler(input_serde=_CHANGES, output_serde=_PROFILES, **HIDDEN)
         async def merge(ctx: restate.ObjectContext, changes: Changes) -> Profile:
             """Changes some keys of the user: state."""
             return await _merge(ctx, changes)
 
-        @self.users.handler(input_serde=_NAMES, **hidden)
+        @self.users.handler(input_serde=_NAMES, **HIDDEN)
         async def forget(ctx: restate.ObjectContext, session: Name) -> None:
             """Notes that a session was deleted; the user: state stays."""
             ctx.clear(f"{_SESSION_PREFIX}{session.name}")

@@ -17,6 +17,7 @@ from restate.retry_policy import InvocationRetryPolicy
 from restate.serde import BytesSerde
 
 from agent_service.api import StreamPage, StreamQuery
+from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.partial_text import (
     Ending,
     PartialText,
@@ -48,11 +49,6 @@ _WAITERS = ModelSerde(Waiter)
 _PUBLISHED = ModelSerde(Published)
 
 
-def service_name(agent: str) -> str:
-    """The virtual object's name."""
-    return f"{agent}.streams"
-
-
 class Streams:
     """The companion of an agent's virtual object, and what its turns call it for.
 
@@ -62,11 +58,7 @@ class Streams:
     """
 
     def __init__(self, agent: str, options: dict[str, Any]) -> None:
-        self.service = restate.VirtualObject(
-            service_name(agent),
-            description=f"Partial text of {agent}'s turns",
-            **{**options, "journal_retention": timedelta(0)},
-        )
+        self.service = companion(agent, "streams", f"Partial text of {agent}'s turns", options)
         self._serve_turns()
         self._serve_removal()
         self._serve_readers()
@@ -84,8 +76,6 @@ class Streams:
         await context.object_call(self._forget, key, None)
 
     def _serve_turns(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
-
         @self.service.handler(
             input_serde=RequestSerde(Publication),
             output_serde=_PUBLISHED,
@@ -100,7 +90,7 @@ class Streams:
                 await _wake(ctx, text)
             return published
 
-        @self.service.handler(input_serde=_ENDINGS, **hidden)
+        @self.service.handler(input_serde=_ENDINGS, **HIDDEN)
         async def end(ctx: restate.ObjectContext, ending: Ending) -> None:
             """Takes down that a turn has ended."""
             text = await PartialText.load(cast("Store", ctx))
@@ -109,7 +99,7 @@ class Streams:
                 ctx.object_send(tidy, ctx.key(), ending, send_delay=KEPT)
             await _wake(ctx, text)
 
-        @self.service.handler(input_serde=_ENDINGS, **hidden)
+        @self.service.handler(input_serde=_ENDINGS, **HIDDEN)
         async def tidy(ctx: restate.ObjectContext, ending: Ending) -> None:
             """Drops the text of a turn that ended a while ago."""
             text = await PartialText.load(cast("Store", ctx))
@@ -120,9 +110,7 @@ class Streams:
         self._end = end
 
     def _serve_removal(self) -> None:
-        hidden: dict[str, Any] = {"ingress_private": True, "state_preload": False}
-
-        @self.service.handler(**hidden)
+        @self.service.handler(**HIDDEN)
         async def forget(ctx: restate.ObjectContext) -> None:
             """Removes the text; whoever waits for more gets nothing more."""
             text = await PartialText.load(cast("Store", ctx))
@@ -136,7 +124,7 @@ class Streams:
             turn = Ending(turn=text.head.turn, number=text.head.number)
             ctx.object_send(remove, ctx.key(), turn, send_delay=KEPT)
 
-        @self.service.handler(input_serde=_ENDINGS, **hidden)
+        @self.service.handler(input_serde=_ENDINGS, **HIDDEN)
         async def remove(ctx: restate.ObjectContext, ending: Ending) -> None:
             """Removes what is left of a session that was deleted a while ago."""
             text = await PartialText.load(cast("Store", ctx))
@@ -146,14 +134,14 @@ class Streams:
         self._forget = forget
 
     def _serve_readers(self) -> None:
-        @self.service.handler(input_serde=_WAITERS, ingress_private=True, state_preload=False)
+        @self.service.handler(input_serde=_WAITERS, **HIDDEN)
         async def wait(ctx: restate.ObjectContext, waiter: Waiter) -> None:
             """Takes down that a reader waits, unless there is something for it already."""
             text = await PartialText.load(cast("Store", ctx))
             text.wait(waiter)
             await _wake(ctx, text)
 
-        @self.service.handler(input_serde=_WAITERS, ingress_private=True, state_preload=False)
+        @self.service.handler(input_serde=_WAITERS, **HIDDEN)
         async def leave(ctx: restate.ObjectContext, waiter: Waiter) -> None:
             """Forgets a reader who waited in vain where nothing has streamed."""
             text = await PartialText.load(cast("Store", ctx))
