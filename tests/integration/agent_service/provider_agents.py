@@ -18,21 +18,19 @@ from mcp import StdioServerParameters
 from agent_service import mcp_retries
 from tests.integration.agent_service.agents import MODEL, measure
 
+SHOP = StdioConnectionParams(
+    server_params=StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "tests.integration.agent_service.mcp_shop"],
+        env=dict(os.environ),
+    ),
+    timeout=30,
+)
+
 stdio = Agent(
     name="StdioTools",
     model=MODEL,
-    tools=[
-        McpToolset(
-            connection_params=StdioConnectionParams(
-                server_params=StdioServerParameters(
-                    command=sys.executable,
-                    args=["-m", "tests.integration.agent_service.mcp_shop"],
-                    env=dict(os.environ),
-                ),
-                timeout=30,
-            )
-        )
-    ],
+    tools=[McpToolset(connection_params=SHOP)],
 )
 # A server that dies at each call of one of its tools.
 trying = Agent(
@@ -40,16 +38,7 @@ trying = Agent(
     model=MODEL,
     tools=[
         mcp_retries(
-            McpToolset(
-                connection_params=StdioConnectionParams(
-                    server_params=StdioServerParameters(
-                        command=sys.executable,
-                        args=["-m", "tests.integration.agent_service.mcp_shop"],
-                        env=dict(os.environ),
-                    ),
-                    timeout=30,
-                )
-            ),
+            McpToolset(connection_params=SHOP),
             max_attempts=2,
             first_pause=timedelta(milliseconds=10),
         )

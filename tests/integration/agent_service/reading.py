@@ -17,6 +17,12 @@ def says(name: str = "say", pause: float = 0.05, **more: Any) -> Rule:
     return Rule(name=name, when=When(text="go", **more), reply=Reply(text=TEXT, pause=pause))
 
 
+def breaks_once() -> Rule:
+    """A model call whose connection breaks in the middle of what it says; only the first."""
+    reply = Reply(text=f"Well, {TEXT}", pause=0.03, breaks_after=15, times=1)
+    return Rule(name="broken", when=When(text="go"), reply=reply)
+
+
 def begin(restate: Restate, session: str, agent: str) -> str:
     answer = restate.call(agent, session, "turn/send", {"message": "go", "stream": True})
     return str(answer.raise_for_status().json()["invocationId"])

@@ -21,6 +21,7 @@ from tests.integration.agent_service.reading import (
     WORDS,
     Reader,
     begin,
+    breaks_once,
     says,
 )
 
@@ -259,10 +260,7 @@ def test_litellm_text_of_a_connection_that_broke_is_void(
     live: Restate, scripted_model: ScriptedModel, agent: str
 ) -> None:
     key = uuid.uuid4().hex
-    broken = Reply(text=f"Well, {TEXT}", pause=0.03, breaks_after=15, times=1)
-    scripted_model.put_first(
-        Rule(name="broken", when=When(text="go"), reply=broken), says(pause=0.01)
-    )
+    scripted_model.put_first(breaks_once(), says(pause=0.01))
     turn = begin(live, key, agent)
     reader = Reader(live, key, turn, agent)
     assert live.result(turn).json()["answer"] == TEXT

@@ -16,6 +16,7 @@ from tests.integration.agent_service.reading import (
     WORDS,
     Reader,
     begin,
+    breaks_once,
     read,
     says,
     wait_text,
@@ -92,10 +93,7 @@ def test_the_journal_is_that_of_a_turn_that_does_not_stream(
 def test_text_of_a_model_call_that_failed_is_void(
     live: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:
-    broken = Reply(text=f"Well, {TEXT}", pause=0.03, breaks_after=15, times=1)
-    scripted_model.put_first(
-        Rule(name="broken", when=When(text="go"), reply=broken), says(pause=0.01)
-    )
+    scripted_model.put_first(breaks_once(), says(pause=0.01))
     turn = begin(live, session, AGENT)
     reader = Reader(live, session, turn, AGENT)
     assert live.result(turn).json()["answer"] == TEXT
