@@ -12,15 +12,18 @@ class Child:
     """One kubectl; its lines are read from ``out``, and what it is told is written to ``into``."""
 
     def __init__(self, *arguments: str) -> None:
-        self._command = [
-            str(shell.BIN / "kubectl"), f"--kubeconfig={cluster.kubeconfig()}", *arguments,
-        ]  # fmt: skip
+        self._arguments = arguments
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.start(*self._arguments)
         return self
+
+    def start(self, *arguments: str) -> None:
+        """Run kubectl; also once more, in place of one that has ended."""
+        command = [str(shell.BIN / "kubectl"), f"--kubeconfig={cluster.kubeconfig()}", *arguments]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def __exit__(
         self,

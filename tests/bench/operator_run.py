@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import traceback
 import uuid
 
 import httpx
@@ -34,6 +35,10 @@ async def measure(rounds: int, idle: int, counts: tuple[int, ...], scale_idle: i
     try:
         installed = release.install(namespace)
         one, many = await _measure(installed, rounds, idle, counts, scale_idle)
+    except Exception:
+        # Now: the cleaning up may take long, and fail as well.
+        traceback.print_exc()
+        raise
     finally:
         print("bench: uninstalling ...", flush=True)
         await _clean_up(namespace)

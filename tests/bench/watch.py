@@ -34,29 +34,47 @@ class Watch(Child):
     """
 
     def __init__(self, namespace: str, api: str, plural: str) -> None:
-        # Version 0: begin with what the API server knows, without a look at its storage.
-        options = f"watch=true&resourceVersion=0&timeoutSeconds={WATCH_SECONDS}"
-        path = f"/{api}/namespaces/{namespace}/{plural}?{options}"
-        super().__init__("get", "--raw", path)
+        self._path = f"/{api}/namespaces/{namespace}/{plural}"
         self._plural = plural
         self._events: list[Seen] = []
         self._news = threading.Condition()
+        self._ended = False
+        # Version 0: begin with what the API server knows, without a look at its storage.
+        super().__init__(*self._since("0"))
+
+    def _since(self, version: str) -> tuple[str, ...]:
+        options = f"watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
+        return ("get", "--raw", f"{self._path}?{options}")
 
     def __enter__(self) -> Self:
         super().__enter__()
         threading.Thread(target=self._read, daemon=True).start()
         return self
 
+    def __exit__(self, *raised: Any) -> None:
+        self._ended = True
+        super().__exit__(*raised)
+
     def _read(self) -> None:
+        """Reads on where the API server cut the stream off, which it may do to a slow reader."""
+        while self._read_once() and not self._ended:
+            print(f"the watch of {self._plural} was cut off, and goes on", flush=True)
+            self.start(*self._since(self._events[-1].body["metadata"]["resourceVersion"]))
+        self._ended = True
+
+    def _read_once(self) -> bool:
+        """Reads until the stream ends; whether it can go on after the last event."""
+        before = len(self._events)
         for line in self.out:
             at = time.monotonic()
             event = json.loads(line)
             if event["type"] == "ERROR":
                 print(f"the watch of {self._plural} ended: {event['object'].get('message')}")
-                return
+                return False
             with self._news:
                 self._events.append(Seen(at, event["type"], event["object"]))
                 self._news.notify_all()
+        return len(self._events) > before
 
     def first(
         self,
@@ -79,7 +97,7 @@ class Watch(Child):
                         return seen
                 looked_at = len(self._events)
                 left = deadline - time.monotonic()
-                if left <= 0 or self.ended:
+                if left <= 0 or self._ended:
                     raise RuntimeError(f"the watch of {self._plural} saw no {hint}")
                 self._news.wait(min(left, 1.0))
 
