@@ -210,6 +210,8 @@ spec:
     apiKeySecret: {{name: gemini, key: api-key}}
   env:
     - {{name: SUPPORT_SUMMARY_TURNS, value: "20"}}
+    # What a turn takes doesn't grow with its session (docs/agents/sessions.md).
+    - {{name: AGENT_RECENT_TURNS, value: "40"}}
 """,
 }
 

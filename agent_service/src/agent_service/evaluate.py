@@ -89,7 +89,7 @@ async def evaluate(
 def _shown(invocation: Invocation) -> dict[str, object]:
     from google.adk.evaluation.eval_case import get_all_tool_calls
 
-    from agent_service.durable.sessions import text_of
+    from agent_service.durable.session_store import text_of
 
     calls = get_all_tool_calls(invocation.intermediate_data)
     return {

@@ -56,6 +56,9 @@ class Settings:
             that ask for it (RESTATE_INGRESS_URL). Empty: there is none.
         stream_interval: seconds between the first publications of a message's partial text, which
             grow to three times as many (AGENT_STREAM_INTERVAL).
+        recent_turns: how many of a session's earlier turns a turn is shown, besides the summaries
+            of older ones; 0: all (AGENT_RECENT_TURNS). What it takes then doesn't grow with the
+            session.
         gate_key_file: a file with one more public key, that counts as long as it is there and only
             if others are given (AGENT_GATE_KEY_FILE): the operator's gates try a candidate so.
     """
@@ -77,6 +80,7 @@ class Settings:
     memory_service: str = ""
     ingress_url: str = ""
     stream_interval: float = 0.1
+    recent_turns: int = 0
     gate_key_file: str = GATE_KEY_FILE
 
     def __post_init__(self) -> None:
@@ -116,6 +120,7 @@ class Settings:
             journal_retention=_number(source, "AGENT_JOURNAL_RETENTION", cls.journal_retention),
             ingress_url=_address(source, "RESTATE_INGRESS_URL"),
             stream_interval=_number(source, "AGENT_STREAM_INTERVAL", cls.stream_interval),
+            recent_turns=int(_number(source, "AGENT_RECENT_TURNS", cls.recent_turns)),
         )
 
 

@@ -6,6 +6,7 @@ from agent_service import approval, durable_tool, restate_object_context
 from tests.bench.agents import work
 
 NAME = "Ours"
+BOUNDED = "OursBounded"
 
 
 async def step(number: int) -> dict[str, Any]:
@@ -38,3 +39,4 @@ async def ask(number: int) -> dict[str, Any]:
 
 
 agent = work.agent(NAME, step, durable, ask)
+bounded = work.agent(BOUNDED, step, durable, ask)

@@ -29,11 +29,13 @@ class Contestant:
         name: its service's in Restate.
         arguments: of Python, but for the port.
         takes_port: whether the port is the last argument; it is in PORT in any case.
+        env: its settings, as names and values.
     """
 
     name: str
     arguments: tuple[str, ...]
     takes_port: bool = False
+    env: tuple[tuple[str, str], ...] = ()
 
     def command(self, port: int) -> list[str]:
         """The command that serves it."""
@@ -42,10 +44,17 @@ class Contestant:
 
     def body(self, text: str) -> object:
         """A turn's request with this message."""
-        return {"message": text} if self is OURS else text
+        return text if self is SDK else {"message": text}
 
 
 OURS = Contestant(ours.NAME, ("-m", "agent_service", "tests.bench.agents.ours:agent"))
+# As OURS, but a turn is shown so few of its session's turns that the 10th has them all.
+SHOWN_TURNS = 8
+BOUNDED = Contestant(
+    ours.BOUNDED,
+    ("-m", "agent_service", "tests.bench.agents.ours:bounded"),
+    env=(("AGENT_RECENT_TURNS", str(SHOWN_TURNS)),),
+)
 SDK = Contestant(sdk.NAME, ("-m", "tests.bench.agents.sdk"), takes_port=True)
 
 
@@ -84,7 +93,8 @@ def keep_bytecode() -> None:
 def serving(contestant: Contestant) -> Iterator[Serving]:
     """Starts a process and waits until it is ready; it is killed at the end."""
     port = free_ports(1)[0]
-    with running(contestant.command(port), environment(port), port) as (process, seconds):
+    env = environment(port) | dict(contestant.env)
+    with running(contestant.command(port), env, port) as (process, seconds):
         yield Serving(contestant, process, port, seconds)
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import importlib.metadata
 import platform
+from contextlib import ExitStack
 
 from agent_service.testing.restate import NPM_VERSION
 from hack.restate import RestateServer
 from tests.bench.agents import long_session, overhead, starts, waiting
 from tests.bench.agents.image import Image
-from tests.bench.agents.processes import OURS, SDK, keep_bytecode, serving
+from tests.bench.agents.processes import BOUNDED, OURS, SDK, keep_bytecode, serving
 from tests.bench.agents.restate import Restate
 from tests.bench.figures import Figure
 from tests.bench.page import Part
@@ -35,10 +36,12 @@ async def measure(rounds: int, turns: int, count: int) -> Part:
 
 
 async def _durable(rounds: int, turns: int) -> list[Figure]:
-    with RestateServer() as server, serving(OURS) as ours, serving(SDK) as sdk:
+    with ExitStack() as stack:
+        server = stack.enter_context(RestateServer())
+        processes = [stack.enter_context(serving(one)) for one in (OURS, SDK, BOUNDED)]
         async with Restate(server) as restate:
-            await restate.register(ours)
-            await restate.register(sdk)
+            for process in processes:
+                await restate.register(process)
             _say(f"overhead, {rounds} rounds")
             over = await overhead.measure(restate, rounds)
             _say(f"a session of {turns} turns")

@@ -6,6 +6,7 @@ import pytest
 from google.adk.apps.app import App, EventsCompactionConfig
 
 from agent_service.agents.support import agent
+from agent_service.settings import Settings
 from agent_service.testing import Reply, Rule, ScriptedModel, ServeAgent, When
 
 pytestmark = pytest.mark.integration
@@ -20,11 +21,13 @@ def short() -> App:
     return agent.model_copy(update={"events_compaction_config": config})
 
 
+@pytest.mark.parametrize("recent", [0, EVERY + 1])
 def test_long_sessions_are_summed_up_and_nothing_is_lost(
-    serve_agent: ServeAgent, scripted_model: ScriptedModel
+    serve_agent: ServeAgent, scripted_model: ScriptedModel, recent: int
 ) -> None:
     # Replayed after each step, the one that sums up included.
-    session = serve_agent(short()).session("ann:long")
+    settings = Settings(recent_turns=recent)
+    session = serve_agent(short(), settings=settings).session(f"ann:long-{recent}")
     assert session.turn("Where is order S-1002?").answer == (
         "Order S-1002 (desk lamp) is on its way: it arrives within two days."
     )

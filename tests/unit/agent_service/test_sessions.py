@@ -5,29 +5,26 @@ from typing import Any
 import pytest
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.events.event import Event
-from google.adk.events.event_actions import EventActions
+from google.adk.events.event_actions import EventActions, EventCompaction
 from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.session import Session
 from google.genai import types
 
+from agent_service.durable.eager import SentState
 from agent_service.durable.identity import SessionId
 from agent_service.durable.scope import Clock
-from agent_service.durable.sessions import (
-    KILLED,
-    ObjectSessions,
-    Shared,
-    next_turn,
-    read_history,
-    text_of,
-)
+from agent_service.durable.session_store import KILLED, next_turn, read_history, text_of
+from agent_service.durable.sessions import ObjectSessions, Shared
 from tests.unit.agent_service.fakes import FakeStore
 
 APP, USER, KEY = "App", "user", "s1"
 MINE = SessionId(USER, KEY)
 
 
-def _sessions(store: FakeStore, start: float = 1000.0) -> ObjectSessions:
-    return ObjectSessions(store, APP, MINE, Clock(start))
+def _sessions(
+    store: FakeStore, start: float = 1000.0, sent: SentState | None = None, recent: int = 0
+) -> ObjectSessions:
+    return ObjectSessions(store, APP, MINE, Clock(start), sent, recent=recent)
 
 
 async def _begun(store: FakeStore, message: str = "go", start: float = 1000.0) -> ObjectSessions:
@@ -208,6 +205,52 @@ async def test_shared_state_is_not_kept_with_the_session() -> None:
     assert sessions.changed() == ({"tags": ["a", "b"]}, {"limit": 4})
     sessions.end_turn(revision="")
     assert (await _read(store)).state == {"mine": 1}
+
+
+async def _summed_up(store: FakeStore, text: str) -> None:
+    """A turn at whose end the turns before are summed up."""
+    sessions = await _begun(store, text)
+    session = await _session(sessions)
+    await sessions.append_event(session, _event(text, author="user"))
+    summary = types.Content(role="model", parts=[types.Part(text=f"all before {text}")])
+    compaction = EventCompaction(start_timestamp=1.0, end_timestamp=2.0, compacted_content=summary)
+    done = Event(author="user", actions=EventActions(compaction=compaction))
+    await sessions.append_event(session, done)
+    sessions.end_turn(revision="")
+
+
+def _shown(event: Event) -> str:
+    compaction = event.actions.compaction
+    return text_of(event.content if compaction is None else compaction.compacted_content)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_a_turn_may_be_shown_the_latest_turns_and_summaries_of_others(sent: bool) -> None:
+    store = FakeStore()
+    await _turn(store, "one", "1")
+    await _turn(store, "two", '2: {"compaction":{}}')
+    await _summed_up(store, "three")
+    for text in ("four", "five"):
+        await _turn(store, text, text)
+    state = SentState(dict(store.state), complete=True) if sent else None
+    sessions = _sessions(store, sent=state, recent=2)
+    await sessions.begin_turn(6, "six")
+    session = await _session(sessions)
+    assert [_shown(event) for event in session.events] == [
+        "all before three", "four", "four", "five", "five",
+    ]  # fmt: skip
+    # What a turn isn't shown is still there.
+    sessions.end_turn(revision="")
+    assert len(await read_history(store)) == 10
+    assert session.state == {"last": "five"}
+
+
+async def test_a_session_in_which_no_turn_has_ended_is_as_old_as_its_first() -> None:
+    store = FakeStore()
+    for number in range(3):
+        await _begun(store, "killed", start=1000.0 + number)
+    sessions = _sessions(store, start=2000.0, recent=1)
+    assert await sessions.begin_turn(4, "now") == pytest.approx(1000.0, abs=0.1)
 
 
 async def test_none_is_a_value_of_the_state() -> None:

@@ -27,6 +27,7 @@ def test_everything_comes_from_the_environment() -> None:
             "AGENT_MODEL_CONCURRENCY": "2",
             "RESTATE_INGRESS_URL": " https://restate.example:8080/ ",
             "AGENT_STREAM_INTERVAL": "0.2",
+            "AGENT_RECENT_TURNS": "20",
             "AGENT_READINESS_MODEL": "False",
             "AGENT_ARTIFACTS_URL": "s3://bucket/agents",
         }
@@ -35,6 +36,7 @@ def test_everything_comes_from_the_environment() -> None:
     assert settings.identity_keys == ("publickeyv1_a", "publickeyv1_b")
     assert (settings.model_timeout, settings.max_model_calls) == (1.5, 3)
     assert settings.model_concurrency == 2
+    assert settings.recent_turns == 20
     assert (settings.ingress_url, settings.stream_interval) == ("https://restate.example:8080", 0.2)
     assert not settings.readiness_model
     assert settings.artifacts_url == "s3://bucket/agents"

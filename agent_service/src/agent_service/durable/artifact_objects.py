@@ -30,7 +30,7 @@ from agent_service.durable.blobs import BlobStore
 from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.identity import SessionId, session_of
 from agent_service.durable.requests import RequestSerde, readable
-from agent_service.durable.sessions import ModelSerde
+from agent_service.durable.stores import ModelSerde
 
 # A turn that goes on may have read what another one deletes, and reads it again when it replays.
 SWEEP_AFTER: Final = timedelta(days=1)

@@ -36,7 +36,7 @@ from agent_service.durable.artifact_objects import (
 from agent_service.durable.blobs import BlobStore, blob_name
 from agent_service.durable.identity import SessionId
 from agent_service.durable.scope import TurnScope, enter_step, entered_turn
-from agent_service.durable.sessions import ModelSerde
+from agent_service.durable.stores import ModelSerde
 
 # What Restate keeps well; a version is in the journal twice and in an object's state.
 MOST_BYTES_IN_RESTATE: Final = 1024 * 1024

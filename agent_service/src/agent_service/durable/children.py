@@ -21,7 +21,7 @@ from pydantic import BaseModel, RootModel
 from restate import TerminalError
 
 from agent_service.api import AnswerReceipt, ApprovalAnswer, PendingApproval, PendingApprovals
-from agent_service.durable.sessions import ModelSerde, Reader
+from agent_service.durable.stores import ModelSerde, Reader
 
 if TYPE_CHECKING:
     import restate

@@ -21,7 +21,7 @@ from agent_service.api import (
 )
 from agent_service.durable.children import CALLS_KEY
 from agent_service.durable.scope import TurnScope
-from agent_service.durable.sessions import ModelSerde, Reader, Store
+from agent_service.durable.stores import ModelSerde, Reader, Store
 from agent_service.telemetry.attempts import current_attempt
 from agent_service.telemetry.metrics import count_answered, count_asked
 

@@ -17,7 +17,7 @@ from restate import RunOptions, TerminalError
 
 from agent_service.durable.memory_objects import Addition, Entry, MemoryObjects
 from agent_service.durable.scope import TurnScope, enter_step, entered_turn
-from agent_service.durable.sessions import ModelSerde
+from agent_service.durable.stores import ModelSerde
 
 _ADDITION = ModelSerde(Addition)
 

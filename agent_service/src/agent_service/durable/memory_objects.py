@@ -24,7 +24,8 @@ from agent_service.api import ForgetRequest, MemoryItem, MemoryList, MemoryQuery
 from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.eager import SentState, sent_state
 from agent_service.durable.requests import RequestSerde, readable
-from agent_service.durable.sessions import ModelSerde, Reader, text_of
+from agent_service.durable.session_store import text_of
+from agent_service.durable.stores import ModelSerde, Reader
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Of one user's memory; what was added first is given up for more."""

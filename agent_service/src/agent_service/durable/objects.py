@@ -31,7 +31,7 @@ from agent_service.api import (
     TurnRequest,
 )
 from agent_service.durable import children, inbox
-from agent_service.durable.agents import Served, durable_app, root_of
+from agent_service.durable.agents import Served, check_recent_turns, durable_app, root_of
 from agent_service.durable.branches import branching
 from agent_service.durable.cancelling import TurnCancelled
 from agent_service.durable.children import Child
@@ -45,17 +45,10 @@ from agent_service.durable.publishing import Ingress, TurnStream
 from agent_service.durable.removal import add_removal, disown
 from agent_service.durable.requests import RequestSerde, readable
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
-from agent_service.durable.sessions import (
-    ModelSerde,
-    ObjectSessions,
-    Shared,
-    Store,
-    next_turn,
-    read_history,
-    text_of,
-    turn_numbers,
-)
+from agent_service.durable.session_store import next_turn, read_history, text_of, turn_numbers
+from agent_service.durable.sessions import ObjectSessions, Shared
 from agent_service.durable.shared_state import Opening, Profile, SharedState
+from agent_service.durable.stores import ModelSerde, Store
 from agent_service.durable.streams import NO_INGRESS, Streams
 from agent_service.durable.views import view
 from agent_service.settings import Settings
@@ -165,6 +158,7 @@ class AgentTurns:
         self._keeping = keeping
         self._model_slot = model_slot or nullcontext()
         self._app = durable_app(served)
+        check_recent_turns(self._app, settings.recent_turns)
         self._settings = settings
         self._shared = shared
         self._streams = streams
@@ -200,6 +194,7 @@ class AgentTurns:
                     clock,
                     _sent_session(begin),
                     Peers(context, self.name, self._shared),
+                    self._settings.recent_turns,
                 )
                 turn = _Turn(scope, identity, sessions, begin)
                 number, text = await self._take_turn(turn, request.message)

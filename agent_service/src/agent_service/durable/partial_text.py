@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from agent_service.api import StreamChunk, StreamPage
-from agent_service.durable.sessions import ModelSerde, Store
+from agent_service.durable.stores import ModelSerde, Store
 
 HEAD_KEY: Final = "head"
 PAGE_PREFIX: Final = "page/"

@@ -18,7 +18,7 @@ from uuid import uuid4
 from google.adk.models.llm_response import LlmResponse
 
 from agent_service.durable.partial_text import Publication, Published
-from agent_service.durable.sessions import text_of
+from agent_service.durable.session_store import text_of
 
 if TYPE_CHECKING:
     import httpx

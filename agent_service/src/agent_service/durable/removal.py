@@ -14,8 +14,9 @@ from agent_service.durable.children import CHILDREN, Child, children_in
 from agent_service.durable.eager import sent_state
 from agent_service.durable.identity import session_of
 from agent_service.durable.keeping import Keeping
-from agent_service.durable.sessions import Reader, running_turn
+from agent_service.durable.session_store import running_turn
 from agent_service.durable.shared_state import SharedState
+from agent_service.durable.stores import Reader
 from agent_service.durable.streams import Streams
 
 ERASE_CHILD: Final = "erase_child"

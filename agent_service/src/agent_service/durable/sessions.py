@@ -1,25 +1,10 @@
-"""A session in the state of one virtual object: a small head, and one entry for each turn.
-
-A turn writes its own events and the head, never the turns before it. It reads those out of what
-Restate sends along with the call, so that its journal doesn't hold them either (`eager.py`):
-
-=================== ==========================================================
-``turn/000001``     ``TurnRecord``: the message, then the events and the outcome
-``session``         ``SessionHead``: when, and ADK's state, as the latest turn left it
-=================== ==========================================================
-
-Nothing counts the turns but their entries. A turn takes its number in its first step, and writes
-nothing at its begin that others wrote before: so a turn that is restarted from a step, long after
-later ones, replaces its own entry and nothing else (docs/decisions/0033).
-"""
+"""ADK's session service in a turn, for the session that `session_store` keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, TypeVar, override
+from typing import Any, Protocol, override
 
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.events.event import Event
@@ -31,232 +16,23 @@ from google.adk.sessions.base_session_service import (
 )
 from google.adk.sessions.session import Session
 from google.adk.sessions.state import State
-from google.genai import types
-from pydantic import BaseModel
-from restate.serde import Serde
 
-from agent_service.api import Message
 from agent_service.durable.eager import SentState
 from agent_service.durable.identity import SessionId
 from agent_service.durable.scope import Clock
+from agent_service.durable.session_store import (
+    SessionHead,
+    TurnRecord,
+    events_of,
+    latest_turn,
+    load_before,
+    read_head,
+    write_head,
+    write_turn,
+)
+from agent_service.durable.stores import Store
 
-HEAD_KEY = "session"
-TURN_PREFIX = "turn/"
 SHARED_PREFIXES = (State.APP_PREFIX, State.USER_PREFIX)
-KILLED = "the turn was killed before it could answer"
-
-M = TypeVar("M", bound=BaseModel)
-T = TypeVar("T")
-
-
-class Reader(Protocol):
-    """What reading a session needs of Restate; shared handlers have it too."""
-
-    def get(self, name: str, serde: Serde[T]) -> Awaitable[T | None]:
-        """Reads one state entry."""
-
-    def state_keys(self) -> Awaitable[list[str]]:
-        """Lists the state's keys."""
-
-
-class Store(Reader, Protocol):
-    """What writing a session needs as well."""
-
-    def set(self, name: str, value: T, serde: Serde[T]) -> None:
-        """Writes one state entry."""
-
-    def clear(self, name: str) -> None:
-        """Removes one state entry."""
-
-
-class ModelSerde(Serde[M]):
-    """A pydantic model as JSON, without the fields that are None."""
-
-    def __init__(self, model: type[M]) -> None:
-        self._model = model
-
-    @override
-    def serialize(self, obj: M | None) -> bytes:
-        return b"" if obj is None else obj.model_dump_json(exclude_none=True).encode()
-
-    @override
-    def deserialize(self, buf: bytes) -> M | None:
-        return self._model.model_validate_json(buf) if buf else None
-
-
-class SessionHead(BaseModel):
-    """What every turn reads, and writes at its end.
-
-    Attributes:
-        created_at: in seconds since 1970.
-        updated_at: when the latest turn ended, likewise.
-        state: ADK's session state after it.
-    """
-
-    created_at: float
-    updated_at: float
-    state: dict[str, Any] = {}
-
-
-class TurnRecord(BaseModel):
-    """One turn.
-
-    Attributes:
-        message: what the user said; there from the turn's begin.
-        started_at: in seconds since 1970.
-        invocation: Restate's id of it.
-        status: ``running`` until it ends; a turn that was killed stays so.
-        events: ADK's events, once it has ended.
-        finished_at: when it ended.
-        revision: the revision that finished it.
-        error: why it failed.
-    """
-
-    message: str
-    started_at: float
-    invocation: str = ""
-    status: Literal["running", "completed", "failed"] = "running"
-    events: list[Event] = []
-    finished_at: float | None = None
-    revision: str = ""
-    error: str | None = None
-
-
-_HEAD = ModelSerde(SessionHead)
-_TURN = ModelSerde(TurnRecord)
-
-
-def _turn_key(number: int) -> str:
-    return f"{TURN_PREFIX}{number:06d}"
-
-
-def turn_numbers(keys: Iterable[str]) -> list[int]:
-    """The numbers of the turns that a session's state has entries of, in order."""
-    return sorted(int(key.removeprefix(TURN_PREFIX)) for key in keys if key.startswith(TURN_PREFIX))
-
-
-async def next_turn(reader: Reader, sent: SentState | None) -> int:
-    """The number of a turn that begins now."""
-    return max(await _numbers(reader, sent), default=0) + 1
-
-
-async def _numbers(reader: Reader, sent: SentState | None) -> list[int]:
-    return turn_numbers(await reader.state_keys() if sent is None else sent.entries)
-
-
-def text_of(content: types.Content | None) -> str:
-    """Joins a content's text, without the model's thoughts."""
-    parts = (content.parts if content else None) or []
-    return "".join(part.text for part in parts if part.text and not part.thought)
-
-
-def _events_of(number: int, record: TurnRecord) -> list[Event]:
-    if record.events:
-        return record.events
-    # The turn was killed, or failed before ADK began: only the message is known.
-    return [
-        Event(
-            id=f"turn-{number}",
-            invocation_id=f"turn-{number}",
-            author="user",
-            timestamp=record.started_at,
-            content=types.UserContent(record.message),
-        )
-    ]
-
-
-type Turns = list[tuple[int, TurnRecord]]
-
-
-async def _load_turns(reader: Reader, sent: SentState | None, before: int | None = None) -> Turns:
-    """Reads a session's turns with their numbers, in order; those before one, if given."""
-    found: Turns = []
-    for number in await _numbers(reader, sent):
-        if before is not None and number >= before:
-            break
-        key = _turn_key(number)
-        if sent is None:
-            turn = await reader.get(key, serde=_TURN)
-        else:
-            turn = _TURN.deserialize(sent.entries[key])
-        if turn is not None:
-            found.append((number, turn))
-    return found
-
-
-def _events(turns: Turns) -> list[Event]:
-    return [event for number, turn in turns for event in _events_of(number, turn)]
-
-
-@dataclass(frozen=True)
-class StoredSession:
-    """A session as it is stored.
-
-    Attributes:
-        created_at: in seconds since 1970.
-        updated_at: when its latest turn ended, or began if it has not ended.
-        state: its own, without what it shares with others.
-        turns: with their numbers, in order.
-    """
-
-    created_at: float
-    updated_at: float
-    state: dict[str, Any]
-    turns: Turns
-
-    @property
-    def events(self) -> list[Event]:
-        """ADK's events of all turns that have ended, and the messages of all others."""
-        return _events(self.turns)
-
-
-async def read_session(reader: Reader, sent: SentState | None = None) -> StoredSession | None:
-    """Reads the session; ``None``: there is none."""
-    head = await reader.get(HEAD_KEY, serde=_HEAD)
-    turns = await _load_turns(reader, sent)
-    if head is None and not turns:
-        return None
-    times = [time for _, turn in turns for time in (turn.started_at, turn.finished_at or 0.0)]
-    return StoredSession(
-        created_at=head.created_at if head is not None else times[0],
-        updated_at=max(times, default=head.updated_at if head is not None else 0.0),
-        state=head.state if head is not None else {},
-        turns=turns,
-    )
-
-
-async def running_turn(reader: Reader, sent: SentState | None = None) -> str:
-    """The invocation of the turn that runs, or was killed; empty if the latest has ended."""
-    numbers = await _numbers(reader, sent)
-    if not numbers:
-        return ""
-    last = await reader.get(_turn_key(numbers[-1]), serde=_TURN)
-    return last.invocation if last is not None and last.status == "running" else ""
-
-
-async def read_history(reader: Reader, sent: SentState | None = None) -> list[Message]:
-    """Returns the session's messages, oldest first; none for a session that doesn't exist."""
-    turns = await _load_turns(reader, sent)
-    latest = turns[-1][0] if turns else 0
-    return [m for number, turn in turns for m in _messages_of(number, turn, number == latest)]
-
-
-def _messages_of(number: int, turn: TurnRecord, latest: bool) -> list[Message]:
-    def message(role: Literal["user", "agent", "error"], text: str, at: float) -> Message:
-        moment = datetime.fromtimestamp(at, UTC)
-        return Message(role=role, text=text, at=moment, turn=number, revision=turn.revision)
-
-    found = [message("user", turn.message, turn.started_at)]
-    for event in turn.events:
-        text = text_of(event.content)
-        if text and event.author != "user":
-            found.append(message("agent", text, event.timestamp))
-    if turn.error is not None:
-        found.append(message("error", turn.error, turn.finished_at or turn.started_at))
-    elif turn.status == "running" and not latest:
-        # Another turn has begun since, so it doesn't run any more.
-        found.append(message("error", KILLED, turn.started_at))
-    return found
 
 
 @dataclass
@@ -303,6 +79,7 @@ class ObjectSessions(BaseSessionService):
         sent: the session as Restate sent it with this attempt; without it the turns before are
             read one by one, through the journal.
         elsewhere: for what is asked about other sessions; without it there are none.
+        recent: how many of the turns before are shown, besides summaries of older ones; 0: all.
     """
 
     def __init__(
@@ -313,6 +90,7 @@ class ObjectSessions(BaseSessionService):
         clock: Clock,
         sent: SentState | None = None,
         elsewhere: Elsewhere | None = None,
+        recent: int = 0,
     ) -> None:
         self._store = store
         self._app = app_name
@@ -320,6 +98,7 @@ class ObjectSessions(BaseSessionService):
         self._clock = clock
         self._sent = sent
         self._elsewhere = elsewhere
+        self._recent = recent
         self._number = 0
         self._record: TurnRecord | None = None
         self._created_at = 0.0
@@ -340,16 +119,18 @@ class ObjectSessions(BaseSessionService):
         Returns:
             When the session was made, in seconds since 1970.
         """
-        head = await self._store.get(HEAD_KEY, serde=_HEAD)
-        before = await _load_turns(self._store, self._sent, before=number)
+        head = await read_head(self._store)
+        # Before any turn has ended, the first one tells when the session was made.
+        recent = self._recent if head is not None else 0
+        before = await load_before(self._store, self._sent, number, recent)
         self._number = number
         self._record = TurnRecord(
             message=message, started_at=self._clock.now(), invocation=invocation
         )
         first = before[0][1] if before else self._record
         self._created_at = head.created_at if head is not None else first.started_at
-        self._session = self._make_session(head, _events(before))
-        self._store.set(_turn_key(number), self._record, serde=_TURN)
+        self._session = self._make_session(head, events_of(before))
+        write_turn(self._store, number, self._record)
         return self._created_at
 
     def share(self, shared: Shared) -> None:
@@ -376,7 +157,7 @@ class ObjectSessions(BaseSessionService):
 
     async def look_for_later_turns(self) -> None:
         """Finds out whether the turn is the latest of the session; to be called near its end."""
-        self._later = max(await _numbers(self._store, self._sent), default=0) > self._number
+        self._later = await latest_turn(self._store, self._sent) > self._number
 
     def end_turn(self, *, revision: str, error: str | None = None) -> None:
         """Writes the turn's events and outcome, and the state it leaves.
@@ -399,13 +180,13 @@ class ObjectSessions(BaseSessionService):
                 "error": error,
             }
         )
-        self._store.set(_turn_key(self._number), self._record, serde=_TURN)
+        write_turn(self._store, self._number, self._record)
         if self._later:
             return
         head = SessionHead(
             created_at=self._created_at, updated_at=now, state=self._own(self._session.state)
         )
-        self._store.set(HEAD_KEY, head, serde=_HEAD)
+        write_head(self._store, head)
 
     @override
     async def create_session(

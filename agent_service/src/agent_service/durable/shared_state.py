@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from agent_service.api import SessionEntry, SessionList, UserList
 from agent_service.durable.companions import HIDDEN, companion
 from agent_service.durable.identity import SessionId
-from agent_service.durable.sessions import ModelSerde
+from agent_service.durable.stores import ModelSerde
 
 APP_KEY: Final = "app"
 FRESH_SECONDS: Final = 1.0

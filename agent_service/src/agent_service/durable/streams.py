@@ -27,7 +27,7 @@ from agent_service.durable.partial_text import (
     has_news,
 )
 from agent_service.durable.requests import RequestSerde, readable
-from agent_service.durable.sessions import ModelSerde, Store
+from agent_service.durable.stores import ModelSerde, Store
 
 # The text stays this long after a turn, for readers that are late.
 KEPT: Final = timedelta(seconds=60)

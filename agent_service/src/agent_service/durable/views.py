@@ -15,8 +15,10 @@ from restate import TerminalError
 from agent_service.api import SessionQuery, SessionView
 from agent_service.durable.eager import sent_state
 from agent_service.durable.identity import SessionId
-from agent_service.durable.sessions import Reader, Shared, filtered, read_session, with_shared
+from agent_service.durable.session_store import read_session
+from agent_service.durable.sessions import Shared, filtered, with_shared
 from agent_service.durable.shared_state import SharedState
+from agent_service.durable.stores import Reader
 
 
 async def view(

@@ -12,7 +12,7 @@ from google.adk.evaluation.eval_set import EvalSet
 from google.genai import types
 from pydantic import ValidationError
 
-from agent_service.durable.sessions import TurnRecord, text_of
+from agent_service.durable.session_store import TurnRecord, text_of
 from agent_service.errors import ConfigurationError
 
 SQL = "select value_utf8 as value from state where service_name = '{}' and service_key = '{}'"

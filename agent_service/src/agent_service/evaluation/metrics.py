@@ -17,7 +17,7 @@ from google.adk.evaluation.eval_metrics import BaseCriterion, EvalMetric
 from google.adk.evaluation.evaluator import EvaluationResult, Evaluator
 from google.adk.evaluation.trajectory_evaluator import TrajectoryEvaluator
 
-from agent_service.durable.sessions import text_of
+from agent_service.durable.session_store import text_of
 from agent_service.errors import ConfigurationError
 
 if TYPE_CHECKING:
