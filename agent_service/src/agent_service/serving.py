@@ -54,6 +54,7 @@ def build_app(
     from agent_service.durable.agents import models_of
     from agent_service.durable.eager import with_sent_state
     from agent_service.durable.keeping import Chosen
+    from agent_service.durable.manifest import keep_short
     from agent_service.durable.objects import agent_objects
     from agent_service.trust import trusting
 
@@ -71,6 +72,7 @@ def build_app(
     slot = asyncio.Semaphore(most) if most else None
     chosen = Chosen.by(settings, memory_service, artifact_service)
     services = [one for agent in agents for one in agent_objects(agent, settings, slot, chosen)]
+    keep_short(services)
     return with_sent_state(trusting(services, settings))
 
 
@@ -108,7 +110,7 @@ async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started
     from hypercorn.asyncio import serve as hypercorn_serve
     from restate.server import install_shutdown_hook
 
-    from agent_service.connections import end_with_client
+    from agent_service.connections import tune_connections
     from agent_service.durable.agents import models_of
     from agent_service.readiness import Readiness, with_probes
     from agent_service.telemetry.watching import watch
@@ -131,7 +133,7 @@ async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started
     async def wait_for_stop() -> None:
         await stop.wait()
 
-    end_with_client()
+    tune_connections()
     await warm_up()
     fields = {
         "port": settings.port,

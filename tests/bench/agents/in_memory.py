@@ -8,14 +8,19 @@ import asyncio
 import json
 import sys
 import time
-from typing import Any
+from typing import Any, override
 
+from google.adk.agents.callback_context import CallbackContext
+from google.adk.apps.app import App
+from google.adk.models.llm_request import LlmRequest
+from google.adk.models.llm_response import LlmResponse
+from google.adk.plugins.base_plugin import BasePlugin
 from google.adk.runners import InMemoryRunner
 from google.genai import types
 
 from tests.bench.agents import work
 from tests.bench.agents.memory import memory
-from tests.bench.agents.scripted import message
+from tests.bench.agents.scripted import Scripted, message
 
 NAME = "InMemory"
 _answers: list[asyncio.Future[bool]] = []
@@ -41,11 +46,26 @@ async def ask(number: int) -> dict[str, Any]:
     return {"approved": await answer}
 
 
-class InMemory:
-    """Runs turns in this process."""
+class Answering(BasePlugin):
+    """Answers model calls as the SDK's plugin does: in front of what ADK does around them."""
 
     def __init__(self) -> None:
-        self._runner = InMemoryRunner(work.agent(NAME, step, ask), app_name=NAME)
+        super().__init__(name="answering")
+        self._model = Scripted()
+
+    @override
+    async def before_model_callback(
+        self, *, callback_context: CallbackContext, llm_request: LlmRequest
+    ) -> LlmResponse | None:
+        return await anext(self._model.generate_content_async(llm_request))
+
+
+class InMemory:
+    """Runs turns in this process, with these plugins."""
+
+    def __init__(self, *plugins: BasePlugin) -> None:
+        app = App(name=NAME, root_agent=work.agent(NAME, step, ask), plugins=list(plugins))
+        self._runner = InMemoryRunner(app=app)
         self._known: set[str] = set()
 
     async def turn(self, session: str, text: str) -> None:

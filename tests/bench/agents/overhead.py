@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import linear_regression, median
 
-from tests.bench.agents.in_memory import InMemory
+from tests.bench.agents.in_memory import Answering, InMemory
 from tests.bench.agents.processes import OURS, SDK, Contestant
 from tests.bench.agents.restate import Restate
 from tests.bench.agents.scripted import message
@@ -75,9 +75,15 @@ def costs(lines: Mapping[str, Line]) -> dict[str, float]:
 
 @dataclass
 class Overhead:
-    """Milliseconds that each contestant takes longer than plain ADK, by what is called."""
+    """Milliseconds that each contestant takes longer than plain ADK, by what is called.
+
+    Attributes:
+        values: by contestant and what is called.
+        like_sdk: of a model call of the SDK's plugin, next to plain ADK that leaves out as much.
+    """
 
     values: dict[tuple[str, str], Samples] = field(default_factory=dict)
+    like_sdk: Samples = field(default_factory=lambda: Samples("ms"))
 
     def add(self, contestant: str, found: Mapping[str, float], plain: Mapping[str, float]) -> None:
         """Takes a round's costs."""
@@ -101,10 +107,13 @@ class Overhead:
         }
         figures = []
         for name, (told, other) in named.items():
-            baseline = self.values[SDK.name, other]
+            baseline = self.like_sdk if other == MODEL else self.values[SDK.name, other]
             figures.append(
                 Figure(told, self.values[OURS.name, name], "SDK's plugin", baseline, beat)
             )
+        figures.insert(
+            1, Figure("- SDK's, counting what it leaves out of ADK", self.values[SDK.name, MODEL])
+        )
         plain = self.values[MEMORY, "turn"]
         figures.append(Figure("- plain ADK's own time for that turn", plain))
         return figures
@@ -127,7 +136,7 @@ async def _costs(run: Run, series: Sequence[Series], repeats: int = REPEATS) -> 
 
 async def measure(restate: Restate, rounds: int) -> Overhead:
     """Measures all three, in turn, in each round."""
-    in_memory = InMemory()
+    in_memory, like_sdk = InMemory(), InMemory(Answering())
 
     def through(contestant: Contestant) -> Run:
         return lambda session, text: restate.turn(contestant, session, text)
@@ -137,9 +146,11 @@ async def measure(restate: Restate, rounds: int) -> Overhead:
         plain = await _costs(in_memory.turn, common)
         ours = await _costs(through(OURS), SERIES)
         sdk = await _costs(through(SDK), common)
+        short = await _line(like_sdk.turn, SERIES[0], REPEATS)
         if not number:
             continue  # All warm up.
         found.add_plain(plain)
         found.add(OURS.name, ours, plain)
         found.add(SDK.name, sdk, plain)
+        found.like_sdk.add(sdk[MODEL] - short.slope)
     return found

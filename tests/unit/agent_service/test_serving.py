@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from google.adk.agents import Agent
+import json
 
+from google.adk.agents import Agent
+from restate.discovery import compute_discovery_json
+from restate.endpoint import Endpoint
+
+from agent_service.durable.manifest import keep_short
 from agent_service.durable.objects import agent_objects
 from agent_service.durable.removal import ERASE_CHILD
 from agent_service.serving import server_config
@@ -26,3 +31,24 @@ def test_a_turn_is_paused_in_the_end_and_never_killed() -> None:
         own = {name for name, h in one.handlers.items() if h.invocation_retry_policy}
         # Lost, they cost a partial text or leave a child session; neither ends a turn.
         assert own <= {ERASE_CHILD, "publish"}
+
+
+def test_the_manifest_has_the_schemas_of_what_callers_use_alone() -> None:
+    """Restate waits for it twice at each registration; it had 100 KB for each agent."""
+    services = agent_objects(Agent(name="Any", model="gemini-2.5-flash"), Settings())
+    keep_short(services)
+    endpoint = Endpoint()  # type: ignore[no-untyped-call]
+    endpoint.bind(*services)
+    text = compute_discovery_json(endpoint, 4, "bidi")
+    assert len(text) < 40_000
+    handlers = {
+        f"{service['name']}/{handler['name']}": handler
+        for service in json.loads(text)["services"]
+        for handler in service["handlers"]
+    }
+    turn = handlers["Any/turn"]
+    assert turn["input"]["jsonSchema"]["properties"]["message"]["type"] == "string"
+    assert turn["output"]["jsonSchema"]["title"] == "TurnAnswer"
+    assert handlers["Any.memory/search"]["input"]["jsonSchema"]["title"] == "MemoryQuery"
+    assert handlers["Any.memory/add"]["input"]["jsonSchema"] is True
+    assert compute_discovery_json(endpoint, 4, "bidi") == text
