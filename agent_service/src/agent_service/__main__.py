@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from agent_service import garbage
 from agent_service.errors import ConfigurationError
 from agent_service.logs import redact, set_up_logging, show_lines_of
 from agent_service.references import load
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m agent_service", description=__doc__)
     parser.add_argument("agents", nargs="+", metavar="module:attribute")
     references = parser.parse_args(given).agents
+    garbage.put_off()
     set_up_logging()
     started = time.monotonic()
     try:
@@ -71,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"agent_service: {error}", file=sys.stderr)
         _tell_kubernetes(str(error))
         return 2
+    finally:
+        # For those who call this in a process of their own.
+        garbage.begin()
     return 0
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agent_service import garbage
 from agent_service.errors import ConfigurationError
 from agent_service.settings import Settings, provide_gemini_key
 
@@ -112,13 +113,15 @@ async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started
 
     from agent_service.connections import tune_connections
     from agent_service.durable.agents import models_of
+    from agent_service.durable.models import journaled
     from agent_service.readiness import Readiness, with_probes
     from agent_service.telemetry.watching import watch
     from agent_service.warmup import warm_up
 
     readiness = None
     if settings.readiness_model:
-        readiness = Readiness(model for agent in agents for model in models_of(agent))
+        # The twins, which turns call: so their clients are made and connected before the first.
+        readiness = Readiness(journaled(one) for agent in agents for one in models_of(agent))
     asking = asyncio.create_task(readiness.watch()) if readiness is not None else None
     stop = asyncio.Event()
 
@@ -135,6 +138,7 @@ async def _serve(app: Any, agents: Sequence[Served], settings: Settings, started
 
     tune_connections()
     await warm_up()
+    garbage.begin()
     fields = {
         "port": settings.port,
         "revision": settings.revision,
