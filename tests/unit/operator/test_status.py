@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase
 from agent_operator.reconcile import events
 from agent_operator.reconcile.plan import plan
@@ -143,6 +145,31 @@ def test_each_fact_makes_one_event() -> None:
         ("Normal", "RevisionDraining"),
     }
     assert events.between(after, after) == []
+
+
+def first_is(phase: Phase) -> AgentDeploymentStatus:
+    """An upgrade whose first revision is in this phase."""
+    status = seen(upgrading())
+    shown = [
+        r.model_copy(update={"phase": phase}) if r.image == V1 else r for r in status.revisions
+    ]
+    return status.model_copy(update={"revisions": shown})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (Phase.ACTIVE, Phase.DRAINING, True),
+        (Phase.ACTIVE, Phase.DORMANT, True),  # it was idle
+        (Phase.DRAINED, Phase.DRAINING, True),
+        (Phase.DRAINING, Phase.DORMANT, False),
+        (Phase.DORMANT, Phase.DRAINING, False),  # a sleeper woke
+    ],
+    ids=str,
+)
+def test_a_drain_is_told_when_it_begins(before: Phase, after: Phase, *, told: bool) -> None:
+    found = events.between(first_is(before), first_is(after))
+    assert [e.reason for e in found] == ["RevisionDraining"] * told
 
 
 def test_a_removed_revision_is_told() -> None:

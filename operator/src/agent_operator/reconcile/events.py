@@ -17,6 +17,7 @@ from agent_operator.reconcile.status import (
 
 WAITING_REASONS: Final = frozenset({"MaxRevisions", "Suspended"})
 SPEC_REASONS: Final = frozenset({"TemplateRefused", "ConfigMissing", "ConfigUnreadable"})
+_DRAINS: Final = frozenset({Phase.DRAINING, Phase.DORMANT})
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def _change(old: RevisionStatus | None, new: RevisionStatus) -> Iterator[Event]:
         )
     elif new.phase is Phase.FAILED and new.reason:
         yield Event("Warning", new.reason, f"{new.name} failed: {new.message}")
-    elif new.phase is Phase.DRAINING and new.invocations:
+    elif new.invocations and new.phase in _DRAINS and not (old and old.phase in _DRAINS):
+        # Not each time that a sleeper wakes.
         count = new.invocations.total
         yield Event(
             "Normal",
