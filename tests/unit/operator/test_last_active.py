@@ -263,6 +263,26 @@ OLDER: dict[str, tuple[Snapshot, list[do.Action]]] = {
         ),
         [do.RegisterRevision(revision(V2))],
     ),
+    "so it does where the older one is in no history": (
+        snapshot(
+            owner(V3, V2),
+            replace(OLD, lost_ids=("dp_0",)),
+            revision(V2),
+            fresh(V3, ready=0),
+            restate=displaced_by("dp_claims:1"),
+        ),
+        [do.RegisterRevision(revision(V2))],
+    ),
+    "but what holds the turns by a registration of its own keeps them": (
+        snapshot(
+            owner(V3, V2),
+            OLD,
+            revision(V2),
+            fresh(V3, ready=0),
+            restate=displaced_by("dp_claims:1"),
+        ),
+        [],
+    ),
     "one that is to go with the object waits for nobody": (
         snapshot(owner(V2, V2, V1, deleting=True), OLD, revision(V2, ready=0), restate=lost_but()),
         [do.RegisterRevision(OLD), do.RemoveRevision(revision(V2, ready=0), None)],

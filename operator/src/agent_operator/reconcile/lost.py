@@ -65,6 +65,7 @@ def displaced(snapshot: Snapshot, standings: Sequence[Standing]) -> bool:
     if last is None or last.deployment is None or target_takes_all_turns(snapshot):
         return False
     view = snapshot.restates.get(last.revision.restate)
+    served = snapshot.agent.status.get("history", ())
     older = [
         standing.deployment.id
         for standing in standings
@@ -72,7 +73,8 @@ def displaced(snapshot: Snapshot, standings: Sequence[Standing]) -> bool:
         and standing is not last
         and standing.revision.restate == last.revision.restate
         and standing.revision is not snapshot.target
-        and standing.revision.name in snapshot.agent.status.get("history", ())
+        # One that turns began on in passing, or long ago, is in no history.
+        and (standing.revision.name in served or standing.revision.lost_ids)
     ]
     return isinstance(view, RestateView) and any(
         view.route(service) in older for service in last.deployment.services
