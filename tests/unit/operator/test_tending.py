@@ -1,7 +1,7 @@
 """Autoscalers, idle agents, roles and the Service of the agent's name: what is due when."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -193,6 +193,21 @@ def test_a_turn_seen_since_the_note_keeps_the_pods() -> None:
     given = alone(IDLE, restate, untouched_since=NOW - timedelta(minutes=61))
     assert due(given) == []
     assert plan(given, NOW).look_again <= timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("after", "look_again"),
+    [("1s", 10), ("10s", 10), ("30s", 30), ("1m", 60), ("1h", 60)],
+)
+@pytest.mark.parametrize("noted", [None, NOW - timedelta(seconds=2)], ids=["unnoted", "noted"])
+def test_the_end_of_a_turn_is_not_seen_a_minute_late(
+    after: str, look_again: int, noted: datetime | None
+) -> None:
+    at_work = view(registered(), loads={V1: load(running=1)})
+    restate = replace(at_work, awake={"dp_claims:1": NOW})
+    given = alone({"idle": {"after": after}}, restate, untouched_since=noted)
+    assert due(given) == []
+    assert plan(given, NOW).look_again == timedelta(seconds=look_again)
 
 
 ASLEEP_NOW: dict[str, Any] = {"replicas": 0, "ready": 0}

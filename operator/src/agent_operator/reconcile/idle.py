@@ -64,8 +64,10 @@ def since_when(snapshot: Snapshot, standing: Standing, noted: datetime) -> datet
 
 
 def time_left(snapshot: Snapshot, standing: Standing, now: datetime) -> timedelta | None:
-    """Until an active revision may sleep."""
+    """Until an active revision may sleep, or until a look should tell whether its turns ended."""
     span, noted = after(snapshot), standing.revision.untouched_since
-    if span is None or noted is None or not standing.active or not standing.revision.replicas:
+    if span is None or not standing.active or not standing.revision.replicas:
         return None
+    if noted is None or called(standing):
+        return max(span, SHORTEST_STEP)
     return since_when(snapshot, standing, noted) + span - now
