@@ -22,6 +22,7 @@ from agent_operator.reconcile.gate_facts import GateRecord
 from agent_operator.reconcile.move_record import Moves
 from agent_operator.reconcile.mover import Mover
 from agent_operator.reconcile.plan import SOON, Plan, plan
+from agent_operator.reconcile.registration import lost_last
 from agent_operator.reconcile.scaling import digest
 from agent_operator.reconcile.snapshot import Config, Failure, Front, Revision, Snapshot
 from agent_operator.restate.client import UNANSWERED, RestateUnavailableError
@@ -412,8 +413,13 @@ class World:
 
     def _check(self, revision: Revision) -> None:
         assert self.revisions[revision.name].ready, "checked before there were pods"
-        if not self._refuses(revision):
+        if not self._waits_for_the_last(revision) and not self._refuses(revision):
             self._change(revision, checked=True)
+
+    def _waits_for_the_last(self, revision: Revision) -> bool:
+        """As if no breaking changes were allowed."""
+        now = self.revisions[revision.name]
+        return lost_last(now, self.view(), self.snapshot()) is not None
 
     def _refuses(self, revision: Revision) -> bool:
         before = self.revisions[revision.name].failure
@@ -427,7 +433,7 @@ class World:
     def _register(self, revision: Revision, *, half: bool) -> None:
         needed = 1 if revision.name == self.served_last else max(revision.replicas, 1)
         assert revision.ready >= needed, "registered before its pods were ready"
-        if self._refuses(revision):
+        if self._waits_for_the_last(revision) or self._refuses(revision):
             return
         self._change(revision, registering=True)
         if half:

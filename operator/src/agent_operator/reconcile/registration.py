@@ -208,9 +208,13 @@ def _check_compatibility(
     offered: Sequence[Service], view: RestateView, snapshot: Snapshot, revision: Revision
 ) -> None:
     # Going back is wanted as it is: what a newer revision added may go again. So is what was lost.
-    known = revision.deployment_id or revision.name in snapshot.agent.status.get("history", ())
-    if known or _allows_breaking(snapshot):
+    if _is_known(revision, snapshot) or _allows_breaking(snapshot):
         return
+    if lost := lost_last(revision, view, snapshot):
+        raise NotNowError(
+            f"{lost.name}, which took the turns last, is not registered at the moment, so there is"
+            " nothing to compare with; rollout.breakingChanges: Allow goes on without"
+        )
     active = _active_deployment(view, snapshot)
     served = view.routed_to(active.id) if active else ()
     if changes := breaking_changes(served, offered):
@@ -221,7 +225,26 @@ def _check_compatibility(
         )
 
 
+def lost_last(revision: Revision, view: RestateView, snapshot: Snapshot) -> Revision | None:
+    """What took the turns last, if its registration is lost: what is new waits for it."""
+    last = _last(snapshot)
+    if last is None or last.restate != revision.restate or last.deployment_id is None:
+        return None
+    if _is_known(revision, snapshot) or view.by_uri(last.uri):
+        return None
+    return last
+
+
+def _is_known(revision: Revision, snapshot: Snapshot) -> bool:
+    served = revision.name in snapshot.agent.status.get("history", ())
+    return revision.deployment_id is not None or served
+
+
 def _active_deployment(view: RestateView, snapshot: Snapshot) -> Deployment | None:
+    last = _last(snapshot)
+    return view.by_uri(last.uri) if last else None
+
+
+def _last(snapshot: Snapshot) -> Revision | None:
     name = last_active(snapshot.agent)
-    uri = next((r.uri for r in snapshot.revisions if r.name == name), None)
-    return view.by_uri(uri) if uri else None
+    return next((r for r in snapshot.revisions if r.name == name), None)
