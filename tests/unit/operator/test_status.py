@@ -177,6 +177,48 @@ def test_a_removed_revision_is_told() -> None:
     assert [e.reason for e in events.between(seen(upgrading()), after)] == ["RevisionRemoved"]
 
 
+def left_behind(**changes: Any) -> Snapshot:
+    """Somebody has deleted the ReplicaSet of the first revision, which turns need."""
+    return replace(upgrading(**changes), revisions=(revision(V2),))
+
+
+def test_what_is_left_behind_on_a_deleted_revision_is_told() -> None:
+    for kind, reason in (("Draining", "InvocationsInFlight"), ("Stuck", "RevisionGone")):
+        told = condition(left_behind(), kind)
+        assert (told.status, told.reason) == ("True", reason)
+        for words in ("dp_claims:1 still has 3 invocations", "inv_1", "kill them in Restate"):
+            assert words in told.message
+    done = left_behind(restate=view(*BOTH))
+    assert {condition(done, kind).status for kind in ("Draining", "Stuck")} == {"False"}
+
+
+def test_it_hides_nothing_else_that_is_stuck() -> None:
+    ill = StuckInvocation("inv_9", "ClaimAgent/a/turn", True, False, "no such table")
+    loads = {V1: load(suspended=1), V2: replace(load(paused=1), stuck=(ill,))}
+    told = condition(left_behind(restate=view(*BOTH, loads=loads)), "Stuck")
+    assert told.reason == "InvocationsPaused"
+    assert "inv_9" in told.message
+    assert "dp_claims:1 still has" in told.message
+
+
+def test_what_the_next_active_revision_takes_over_is_not() -> None:
+    given = left_behind(restate=view(*BOTH, latest=V1, loads={V1: load(waiting=1)}))
+    assert condition(given, "Stuck").status == "False"
+    owner = agent(V2, deleting=True)
+    assert "kill them" in condition(replace(given, agent=owner), "Progressing").message
+
+
+@pytest.mark.parametrize(
+    ("ghosts", "kind", "reason"),
+    [(set(), "Normal", "RevisionRemoved"), ({revision(V1).name}, "Warning", "RevisionGone")],
+)
+def test_who_removed_a_revision_is_told_apart(ghosts: set[str], kind: str, reason: str) -> None:
+    after = seen(snapshot(agent(V2), revision(V2), restate=view(registered(V2))))
+    told = events.between(seen(upgrading()), after, ghosts)
+    assert [(e.kind, e.reason) for e in told] == [(kind, reason)]
+    assert revision(V1).name in told[0].message
+
+
 def test_restate_going_and_coming_is_told() -> None:
     here, away = seen(upgrading()), seen(upgrading(restate=AWAY))
     assert "RestateUnreachable" in [e.reason for e in events.between(here, away)]

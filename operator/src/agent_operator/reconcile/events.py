@@ -1,6 +1,6 @@
 """Facts worth an event: the differences between two statuses, so each is told once. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,6 +11,7 @@ from agent_operator.reconcile.status import (
     PROGRESSING,
     READY,
     RESTATE_REACHABLE,
+    REVISION_GONE,
     SERVICE_NAME_TAKEN,
     STUCK,
 )
@@ -29,10 +30,16 @@ class Event:
     message: str
 
 
-def between(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> list[Event]:
-    """What happened from one status to the next."""
+def between(
+    before: AgentDeploymentStatus, after: AgentDeploymentStatus, ghosts: Collection[str] = ()
+) -> list[Event]:
+    """What happened from one status to the next.
+
+    ``ghosts`` are revisions that are registered though they are gone: not the operator's doing.
+    """
     return [
         *_revisions(before, after),
+        *_gone(before, after, ghosts),
         *_restate(before, after),
         *_stuck(before, after),
         *_front(before, after),
@@ -48,8 +55,16 @@ def _revisions(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> I
     for name, revision in new.items():
         yield from _change(old.get(name), revision)
         yield from _gates(old.get(name), revision)
-    for name in old:
-        if name not in new:
+
+
+def _gone(
+    before: AgentDeploymentStatus, after: AgentDeploymentStatus, ghosts: Collection[str]
+) -> Iterator[Event]:
+    there = {revision.name for revision in after.revisions}
+    for name in (r.name for r in before.revisions if r.name not in there):
+        if name in ghosts:
+            yield Event("Warning", REVISION_GONE, f"{name} is gone: its ReplicaSet was deleted")
+        else:
             yield Event("Normal", "RevisionRemoved", f"nothing needs {name} any more: removed")
 
 

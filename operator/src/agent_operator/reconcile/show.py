@@ -10,7 +10,7 @@ from agent_operator.api import AgentDeploymentStatus, names
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, Body, Kube
 from agent_operator.kube.errors import KubeError
 from agent_operator.kube.store import Key, Store
-from agent_operator.reconcile import events, recorder
+from agent_operator.reconcile import events, ghosts, recorder
 from agent_operator.reconcile.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ class Shower:
             return timedelta(seconds=wait)
         await self._write(key, snapshot, new)
         before = AgentDeploymentStatus.model_validate(old)
-        for event in events.between(before, status):
+        left = {ghost.revision for ghost in ghosts.ghosts_of(snapshot)}
+        for event in events.between(before, status, left):
             await recorder.record(self.kube, snapshot.agent, event)
         return None
 

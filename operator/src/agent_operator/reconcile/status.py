@@ -20,6 +20,7 @@ from agent_operator.reconcile import (
     callers,
     config_changes,
     gates,
+    ghosts,
     history,
     idle,
     limits,
@@ -30,7 +31,6 @@ from agent_operator.reconcile import (
     suspension,
 )
 from agent_operator.reconcile.deadlines import draining_since
-from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
@@ -47,6 +47,7 @@ RESTATE_REACHABLE: Final = "RestateReachable"
 
 NOTHING_ACTIVE: Final = ("NoActiveRevision", "no revision takes turns yet")
 SERVICE_NAME_TAKEN: Final = "ServiceNameTaken"
+REVISION_GONE: Final = "RevisionGone"
 
 HISTORY_LENGTH: Final = 20
 # Enough to know an error by; a trace of it is in Restate.
@@ -69,7 +70,7 @@ def build(
         or limits.progress(snapshot, standings)
         or _progressing(snapshot, target, draining),
         _draining(snapshot, draining),
-        _stuck(standings),
+        _stuck(snapshot, standings),
         _restate_reachable(snapshot),
         registered.condition(snapshot, standings, active, target),
     ]
@@ -316,14 +317,9 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
             "DeletionWaitsForInvocations",
             f"being deleted once its turns are done{_drain_in_words(draining)}",
         )
-    if lost := [ghost for ghost in ghosts_of(snapshot) if not ghost.forgettable]:
-        counts = counts_in_words(lost[0].load.counts)
+    if left := ghosts.in_words(snapshot):
         return _condition(
-            PROGRESSING,
-            "True",
-            "DeletionWaitsForInvocations",
-            f"being deleted; {lost[0].deployment.id} still has {counts}, but its ReplicaSet was"
-            " deleted, so that they can't go on: kill them in Restate",
+            PROGRESSING, "True", "DeletionWaitsForInvocations", f"being deleted; {left[0]}"
         )
     return _condition(PROGRESSING, "True", "Deleting", "being deleted")
 
@@ -336,9 +332,9 @@ def _drain_in_words(draining: Sequence[Standing]) -> str:
 
 
 def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
-    if not draining:
+    parts = ghosts.in_words(snapshot)
+    if not draining and not parts:
         return _condition(DRAINING, "False", "NothingToDrain", "no old revision is needed")
-    parts = []
     for standing in draining:
         if standing.load is None:
             parts.append(f"{standing.revision.name}: Restate can't be asked what needs it")
@@ -361,8 +357,9 @@ def _deadline_in_words(snapshot: Snapshot, standing: Standing) -> str:
     return f" (deadline {rfc3339(due)}, then {drain.on_deadline})"
 
 
-def _stuck(standings: Sequence[Standing]) -> Condition:
+def _stuck(snapshot: Snapshot, standings: Sequence[Standing]) -> Condition:
     """Invocations that don't get on by themselves. Without pods to answer, that is no wonder."""
+    left = ghosts.in_words(snapshot)
     found = [
         (standing.revision.name, stuck)
         for standing in standings
@@ -370,6 +367,8 @@ def _stuck(standings: Sequence[Standing]) -> Condition:
         for stuck in standing.load.stuck
         if standing.revision.ready or not stuck.unanswered
     ]
+    if not found and left:
+        return _condition(STUCK, "True", REVISION_GONE, "; ".join(left))
     if not found:
         return moves.stays(standings) or _condition(
             STUCK, "False", "NothingStuck", "no invocation is paused or keeps failing"
@@ -377,12 +376,14 @@ def _stuck(standings: Sequence[Standing]) -> Condition:
     name, oldest = found[0]
     paused = sum(stuck.paused for _, stuck in found)
     error = f", last error: {oldest.error[:ERROR_LENGTH]}" if oldest.error else ""
+    more = "".join(f"; {words}" for words in left)
     return _condition(
         STUCK,
         "True",
         "InvocationsPaused" if paused else "InvocationsKeepFailing",
         f"{paused} paused, {len(found) - paused} failing for long; the oldest is {oldest.target}"
-        f" ({oldest.id}) on {name}{error}. Mend the cause, then resume or kill it in Restate",
+        f" ({oldest.id}) on {name}{error}. Mend the cause, then resume or kill it in Restate"
+        f"{more}",
     )
 
 
