@@ -437,6 +437,12 @@ def test_a_users_own_job_keeps_what_it_says() -> None:
     assert check["securityContext"]["allowPrivilegeEscalation"] is False
 
 
+def test_a_users_own_job_stays_until_the_operator_removes_it() -> None:
+    """One that had gone by itself would be run again."""
+    spec = {"ttlSecondsAfterFinished": 0, "template": {"spec": {"containers": [{**CHECK}]}}}
+    assert "ttlSecondsAfterFinished" not in made({"name": "own", "job": {"spec": spec}})["spec"]
+
+
 @pytest.mark.parametrize("template", [{}, {"spec": {"template": {"spec": None}}}, {"spec": []}])
 def test_what_is_no_job_is_refused_for_good(template: dict[str, Any]) -> None:
     with pytest.raises(GateSetupError, match="no Job's template") as refused:

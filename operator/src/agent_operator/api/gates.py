@@ -183,7 +183,8 @@ class Gate(ApiModel):
         None,
         description="Any Job, as batch/v1 has it in a CronJob's spec.jobTemplate: metadata and"
         " spec. Its containers get AGENT_URL, the candidate's address, and run like an agent's pods"
-        " (no root, no privileges, no token) unless they say otherwise.",
+        " (no root, no privileges, no token) unless they say otherwise. The operator removes the"
+        " Job itself, so ttlSecondsAfterFinished is left out.",
         json_schema_extra=ANY_OBJECT,
         examples=[
             {

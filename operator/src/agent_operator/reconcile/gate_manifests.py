@@ -103,6 +103,8 @@ def _job(agent: AgentDeployment, revision: Wanted, gate: Gate, spec: Manifest) -
     defaults: Manifest = {"backoffLimit": 0, "activeDeadlineSeconds": gate.timeout_seconds}
     if never:
         defaults["podFailurePolicy"] = _FAILURE_POLICY
+    # A Job that Kubernetes removes would be taken for one that never ran. The operator does it.
+    spec.pop("ttlSecondsAfterFinished", None)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
