@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent_operator.api import AgentDeploymentStatus, Condition, Phase
+from agent_operator.api import AgentDeploymentStatus, Condition, Phase, names
 from agent_operator.reconcile import events
+from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.plan import plan
 from agent_operator.reconcile.snapshot import Failure, Snapshot
 from agent_operator.restate.view import Deployment, StuckInvocation, Unreachable
@@ -209,14 +210,20 @@ def test_what_the_next_active_revision_takes_over_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ghosts", "kind", "reason"),
-    [(set(), "Normal", "RevisionRemoved"), ({revision(V1).name}, "Warning", "RevisionGone")],
+    ("still_registered", "kind", "reason"),
+    [(False, "Normal", "RevisionRemoved"), (True, "Warning", "RevisionGone")],
 )
-def test_who_removed_a_revision_is_told_apart(ghosts: set[str], kind: str, reason: str) -> None:
-    after = seen(snapshot(agent(V2), revision(V2), restate=view(registered(V2))))
-    told = events.between(seen(upgrading()), after, ghosts)
+def test_who_removed_a_revision_is_told_apart(
+    *, still_registered: bool, kind: str, reason: str
+) -> None:
+    name = revision(V1).name
+    notes = {**registered(V1).metadata, names.REVISION_LABEL: name}
+    there = [replace(registered(V1), metadata=notes)] * still_registered
+    gone = left_behind(restate=view(*there, registered(V2)))
+    left = {ghost.revision for ghost in ghosts_of(gone)}
+    told = events.between(seen(upgrading()), seen(gone), left)
     assert [(e.kind, e.reason) for e in told] == [(kind, reason)]
-    assert revision(V1).name in told[0].message
+    assert name in told[0].message
 
 
 def test_restate_going_and_coming_is_told() -> None:
