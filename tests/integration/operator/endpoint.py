@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import count
 
 import restate
 from hypercorn.asyncio import serve
@@ -12,16 +13,24 @@ from hypercorn.config import Config
 from hack.restate import free_ports
 from tests.support.ports import listening
 
+HOUR = timedelta(hours=1)
 
-def keyed(name: str, *, attempts: int | None = None) -> restate.VirtualObject:
+
+def keyed(
+    name: str, *, attempts: int | None = None, again: timedelta = HOUR
+) -> restate.VirtualObject:
     """A virtual object whose handlers wait in the ways that matter to a drain.
 
     A second try comes after an hour, so that whatever goes on was resumed; with ``attempts``,
     Restate pauses an invocation after so many.
     """
     policy = restate.InvocationRetryPolicy(
-        initial_interval=timedelta(hours=1), max_attempts=attempts, on_max_attempts="pause"
+        initial_interval=again,
+        exponentiation_factor=1.0,
+        max_attempts=attempts,
+        on_max_attempts="pause",
     )
+    tries = count(1)
     service = restate.VirtualObject(name, invocation_retry_policy=policy)
 
     @service.handler()
@@ -46,6 +55,21 @@ def keyed(name: str, *, attempts: int | None = None) -> restate.VirtualObject:
     async def fail(ctx: restate.ObjectContext) -> str:
         await ctx.run_typed("step", lambda: "made")
         raise RuntimeError("not this time")
+
+    @service.handler()
+    async def fail_slowly(ctx: restate.ObjectContext) -> str:
+        await ctx.run_typed("step", lambda: "made")
+        await asyncio.sleep(0.3)
+        raise RuntimeError("not this time")
+
+    @service.handler()
+    async def recover(ctx: restate.ObjectContext) -> str:
+        """Twelve tries, and the last one gets on and takes long."""
+        if next(tries) < 12:
+            raise RuntimeError("not this time")
+        await ctx.run_typed("step", lambda: "made")
+        await asyncio.sleep(60)
+        return "done"
 
     return service
 

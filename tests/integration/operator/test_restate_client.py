@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Literal
 
 import httpx
@@ -243,6 +244,39 @@ async def test_what_is_paused_tells_why(server: RestateServer, client: RestateCl
         assert (stuck.target, stuck.paused, stuck.unanswered) == ("Claims/a/fail", True, False)
         assert "not this time" in stuck.error
         assert not view.load(one.id).wants_pods
+
+
+AT_ONCE = timedelta(milliseconds=10)
+
+
+async def test_what_fails_for_long_is_stuck_while_it_is_tried_again(
+    server: RestateServer, client: RestateClient
+) -> None:
+    async with serving(keyed("Claims", again=AT_ONCE)) as uri:
+        one = await client.register(uri, OWNER)
+        await send(server, "Claims/a/fail_slowly")
+        await until(client, lambda v: bool(v.load(one.id).stuck))
+        seen = [(await look(client)).load(one.id) for _ in range(50)]
+        assert any(load.counts.running for load in seen)
+        assert all("not this time" in stuck.error for load in seen for stuck in load.stuck)
+        assert all(load.stuck for load in seen)
+
+
+async def test_what_gets_on_after_many_tries_is_not() -> None:
+    # Suspended after its step, it would begin to count its tries anew.
+    with RestateServer() as server:
+        async with (
+            RestateClient(server.admin_url) as client,
+            serving(keyed("Claims", again=AT_ONCE)) as uri,
+        ):
+            one = await client.register(uri, OWNER)
+            await send(server, "Claims/a/recover")
+            tried = "select id from sys_invocation where retry_count = 12 and journal_size > 1"
+            async with asyncio.timeout(PATIENCE):
+                while not await client.query(tried):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            load = (await look(client)).load(one.id)
+            assert (load.counts.running, load.stuck) == (1, ())
 
 
 @pytest.mark.parametrize("how", ["cancel", "kill"])

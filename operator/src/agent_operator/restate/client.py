@@ -53,6 +53,7 @@ LOADS_SQL: Final = (
     + """,
   i.status as status,
   count(1) as n,
+  max(i.retry_count) as tries,
   min(i.created_at) as since,
   first_value(i.id order by i.created_at) as id,
   first_value(i.target order by i.created_at) as target
@@ -62,7 +63,8 @@ LOADS_SQL: Final = (
 )
 NEEDED_SQL: Final = "select i.id as id," + _NEEDED_BY + _NOT_COMPLETED
 
-# A paused invocation keeps no failure of its own, but its journal's events do.
+# A paused invocation keeps no failure of its own, but its journal's events do. One that fails for
+# long is running while it is tried again, and keeps its failure until it gets further.
 STUCK_SQL: Final = """
 select i.id as id, i.target as target, i.status as status, i.created_at as since,
   coalesce(i.pinned_deployment_id, i.last_attempt_deployment_id) as deployment,
@@ -70,7 +72,8 @@ select i.id as id, i.target as target, i.status as status, i.created_at as since
   last_value(e.event_json order by e.appended_at) as event
 from sys_invocation i
   left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
-where i.status = 'paused' or (i.status = 'backing-off' and i.retry_count >= 10)
+where i.status = 'paused' or (i.status in ('running', 'backing-off') and i.retry_count >= 10
+  and i.last_failure is not null)
 group by 1, 2, 3, 4, 5, 6, 7
 order by since
 limit 1000
@@ -103,7 +106,8 @@ BATCH: Final = 1000
 CHANGES_AT_ONCE: Final = 3
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
-_MAY_BE_STUCK: Final = frozenset({"paused", "backing-off"})
+# As in STUCK_SQL.
+_MANY_TRIES: Final = 10
 _FIELDS: Final = {
     "running": "running",
     "suspended": "suspended",
@@ -226,7 +230,7 @@ class RestateClient:
     async def loads(self) -> dict[str, Load]:
         """What needs each deployment, by its id."""
         rows = [row for row in await self._query(LOADS_SQL) if row.get("deployment")]
-        stuck = await self._stuck() if any(row["status"] in _MAY_BE_STUCK for row in rows) else {}
+        stuck = await self._stuck() if any(map(_may_be_stuck, rows)) else {}
         by_deployment: dict[str, list[Row]] = {}
         for row in rows:
             by_deployment.setdefault(row["deployment"], []).append(row)
@@ -455,6 +459,10 @@ def _service(row: Row) -> Service:
         type=row["ty"],
         handlers={handler["name"]: handler.get("ty") or "" for handler in row["handlers"]},
     )
+
+
+def _may_be_stuck(row: Row) -> bool:
+    return row["status"] == "paused" or int(row.get("tries") or 0) >= _MANY_TRIES
 
 
 def _stuck(row: Row) -> StuckInvocation:
