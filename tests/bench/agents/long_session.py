@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.bench.agents.in_memory import InMemory
@@ -95,20 +96,21 @@ class LongSession:
         return Samples("ms", [ours.median - plain.median])
 
 
-async def measure(restate: Restate, turns: int) -> LongSession:
-    """Runs the sessions, those of all contestants turn by turn."""
+async def measure(restates: Mapping[str, Restate], turns: int) -> LongSession:
+    """Runs the sessions, those of all contestants turn by turn, each at the Restate at its name."""
     names = [contestant.name for contestant in DURABLE]
     found = LongSession(turns, {name: Kept() for name in [*names, MEMORY]})
     for _ in range(SESSIONS):
         in_memory, key = InMemory(), uuid.uuid4().hex
         for number in range(1, turns + 1):
             for contestant in DURABLE:
-                await _turn(restate, contestant, key, found.kept[contestant.name], number)
+                restate, kept = restates[contestant.name], found.kept[contestant.name]
+                await _turn(restate, contestant, key, kept, number)
             started = time.perf_counter()
             await in_memory.turn(key, TEXT)
             _add(found.kept[MEMORY].seconds, number, time.perf_counter() - started)
         for contestant in DURABLE:
-            state = await restate.state_bytes(contestant, key)
+            state = await restates[contestant.name].state_bytes(contestant, key)
             found.kept[contestant.name].state.append(state)
     return found
 

@@ -134,12 +134,12 @@ async def _costs(run: Run, series: Sequence[Series], repeats: int = REPEATS) -> 
     return costs({one.name: await _line(run, one, repeats) for one in series})
 
 
-async def measure(restate: Restate, rounds: int) -> Overhead:
-    """Measures all three, in turn, in each round."""
+async def measure(restates: Mapping[str, Restate], rounds: int) -> Overhead:
+    """Measures all three, in turn, in each round; a contestant's Restate is at its name."""
     in_memory, like_sdk = InMemory(), InMemory(Answering())
 
     def through(contestant: Contestant) -> Run:
-        return lambda session, text: restate.turn(contestant, session, text)
+        return lambda session, text: restates[contestant.name].turn(contestant, session, text)
 
     found, common = Overhead(), SERIES[:-1]
     for number in range(rounds + 1):

@@ -3,13 +3,13 @@
 import asyncio
 import importlib.metadata
 import platform
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from agent_service.testing.restate import NPM_VERSION
 from hack.restate import RestateServer
 from tests.bench.agents import long_session, overhead, starts, waiting
 from tests.bench.agents.image import Image
-from tests.bench.agents.processes import BOUNDED, OURS, SDK, keep_bytecode, serving
+from tests.bench.agents.processes import OURS, SDK, keep_bytecode, serving
 from tests.bench.agents.restate import Restate
 from tests.bench.figures import Figure
 from tests.bench.page import Part
@@ -36,16 +36,19 @@ async def measure(rounds: int, turns: int, count: int) -> Part:
 
 
 async def _durable(rounds: int, turns: int) -> list[Figure]:
-    with ExitStack() as stack:
-        server = stack.enter_context(RestateServer())
-        processes = [stack.enter_context(serving(one)) for one in (OURS, SDK, BOUNDED)]
-        async with Restate(server) as restate:
-            for process in processes:
-                await restate.register(process)
-            _say(f"overhead, {rounds} rounds")
-            over = await overhead.measure(restate, rounds)
-            _say(f"a session of {turns} turns")
-            long = await long_session.measure(restate, turns)
+    async with AsyncExitStack() as stack:
+        # A server for each: one contestant's megabytes of journal must not hold up another's turns.
+        restates: dict[str, Restate] = {}
+        for contestant in long_session.DURABLE:
+            server = stack.enter_context(RestateServer())
+            process = stack.enter_context(serving(contestant))
+            restate = await stack.enter_async_context(Restate(server))
+            await restate.register(process)
+            restates[contestant.name] = restate
+        _say(f"overhead, {rounds} rounds")
+        over = await overhead.measure(restates, rounds)
+        _say(f"a session of {turns} turns")
+        long = await long_session.measure(restates, turns)
     return [*over.figures(), *long.figures()]
 
 

@@ -7,13 +7,14 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial, wraps
-from typing import Any, Final, overload
+from typing import Any, Final, overload, override
 
 from google.adk.events.event_actions import EventActions
 from google.adk.tools.tool_context import ToolContext
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 from restate import RunOptions
+from restate.serde import Serde
 
 from agent_service.durable.scope import current_turn, enter_step, in_step, in_turn
 
@@ -32,6 +33,21 @@ class ToolStep(BaseModel):
 
     result: Any = None
     actions: dict[str, Any] = {}
+
+
+class _StepSerde(Serde[ToolStep]):
+    """JSON; made once, where the SDK would look at the type with each call."""
+
+    @override
+    def serialize(self, obj: ToolStep | None) -> bytes:
+        return b"" if obj is None else obj.model_dump_json().encode()
+
+    @override
+    def deserialize(self, buf: bytes) -> ToolStep | None:
+        return ToolStep.model_validate_json(buf) if buf else None
+
+
+_STEP: Final = _StepSerde()
 
 
 @overload
@@ -120,7 +136,7 @@ async def tool_step(
         return ToolStep(result=result, actions=changed)
 
     run = current_turn().context.run_typed
-    done = await run(name, step, RunOptions(type_hint=ToolStep, **options))
+    done = await run(name, step, RunOptions(serde=_STEP, **options))
     _ask_again(tool_context, done.actions)
     return done.result
 
