@@ -28,21 +28,11 @@ from agent_operator.reconcile.actions import (
 )
 from agent_operator.reconcile.apply import Applier
 from agent_operator.reconcile.contents import Contents
-from agent_operator.reconcile.errors import (
-    AddressTakenError,
-    GateSetupError,
-    NameTakenError,
-    NotNowError,
-    ServiceTakenError,
-)
+from agent_operator.reconcile.errors import NameTakenError, NotNowError
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
 from agent_operator.reconcile.snapshot import Setback, Snapshot
-from agent_operator.restate.client import (
-    DiscoveryError,
-    RestateUnavailableError,
-)
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.settings import Settings
 
@@ -58,15 +48,6 @@ RESUME_SECONDS: Final = (*[RETRY_SECONDS[0]] * 15, *RETRY_SECONDS)
 NAME_TAKEN_SECONDS: Final = (RETRY_SECONDS[0], 600.0)
 SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 
-FAILURES: Final = (
-    KubeError,
-    RestateUnavailableError,
-    DiscoveryError,
-    ServiceTakenError,
-    AddressTakenError,
-    NotNowError,
-    GateSetupError,
-)
 # What a candidate needs to get on: why they don't work is shown.
 STEPS: Final = (CreateRevision, CheckRevision, StartGate, RegisterRevision)
 
@@ -153,7 +134,7 @@ class Reconciler:
             try:
                 with logs.about_revision(revision_of(action)):
                     await self._applier.apply(action, snapshot)
-            except FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - one that is bad holds up no other
                 self._set_back(action, memory, error)
                 failed = True
             else:
@@ -167,9 +148,8 @@ class Reconciler:
         return done > 0 and not failed
 
     def _set_back(self, action: Action, memory: _Memory, error: Exception) -> None:
-        level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
         with logs.about_revision(revision_of(action)):
-            log.log(level, "%s did not work: %s", type(action).__name__, error)
+            _log(action, error)
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         before = memory.held_up.get(subject(action))
         attempts = before.attempts + 1 if before else 1
@@ -211,6 +191,16 @@ class Reconciler:
         if shown_in is not None:
             waits.append(shown_in)
         return max(min(waits), SHORTEST_WAIT)
+
+
+def _log(action: Action, error: Exception) -> None:
+    name = type(action).__name__
+    if setbacks.is_unexpected(error):
+        metrics.RECONCILE_ERRORS.inc()
+        log.error("%s met an error that nobody expects", name, exc_info=error)
+        return
+    level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
+    log.log(level, "%s did not work: %s", name, error)
 
 
 def _pauses(action: Action, error: Exception) -> Sequence[float]:

@@ -17,6 +17,7 @@ from agent_operator.restate.client import (
     RestateUnavailableError,
 )
 
+UNEXPECTED: Final = "UnexpectedError"
 # What a pod template says that can't be: the same answer for ever.
 _INVALID: Final = 422
 
@@ -25,7 +26,20 @@ def of(action: Action, error: Exception) -> Setback:
     """What to tell of an action that did not work."""
     if isinstance(action, CreateRevision) and _is_invalid(error):
         return Setback("TemplateRefused", f"{error}; change the spec", final=True)
-    return Setback(_reason(error), str(error))
+    return Setback(_reason(error), words(error))
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Whether it is a defect of the operator: none of what an action is known to raise."""
+    return _reason(error) == UNEXPECTED
+
+
+def words(error: Exception) -> str:
+    """What to tell of an error. Of one that nobody expects only its kind: it may quote anything."""
+    if is_unexpected(error):
+        kind = type(error).__name__
+        return f"an error that the operator does not expect ({kind}); its log has the traceback"
+    return str(error)
 
 
 def _is_invalid(error: Exception) -> bool:
@@ -46,4 +60,6 @@ def _reason(error: Exception) -> str:
             return "GateCantRun"
         case NotNowError():
             return "NotNow"
-    return "KubernetesRefused"
+        case KubeError():
+            return "KubernetesRefused"
+    return UNEXPECTED
