@@ -34,7 +34,7 @@ from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
-from agent_operator.reconcile.words import counts_in_words
+from agent_operator.reconcile.words import counts_in_words, listed
 from agent_operator.restate.view import Unreachable
 
 Truth = Literal["True", "False", "Unknown"]
@@ -329,10 +329,12 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
 
 
 def _drain_in_words(draining: Sequence[Standing]) -> str:
-    known = [s for s in draining if s.load]
-    return "".join(
-        f"; {s.revision.name} is kept for {counts_in_words(s.load.counts)}" for s in known if s.load
-    )
+    known = [
+        f"{s.revision.name} is kept for {counts_in_words(s.load.counts)}"
+        for s in draining
+        if s.load
+    ]
+    return f"; {listed(known)}" if known else ""
 
 
 def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
@@ -350,7 +352,7 @@ def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
         text += callers.in_words(snapshot, standing)
         parts.append(text)
     reason = "DeletionWaitsForInvocations" if snapshot.agent.deleting else "InvocationsInFlight"
-    return _condition(DRAINING, "True", reason, "; ".join(parts))
+    return _condition(DRAINING, "True", reason, listed(parts))
 
 
 def _deadline_in_words(snapshot: Snapshot, standing: Standing) -> str:

@@ -98,6 +98,8 @@ where coalesce(pinned_deployment_id, last_attempt_deployment_id) = '{}'
 """
 DEPLOYMENT_ID: Final = re.compile(r"[A-Za-z0-9_]+")
 BATCH: Final = 1000
+# A target has the caller's key in it, which may be of any length.
+TARGET_LENGTH: Final = 200
 # Restate keeps all registrations under one key: of many changes at a time most meet another one,
 # are tried again, and fail in the end. More than one, so that a slow endpoint holds up no other.
 CHANGES_AT_ONCE: Final = 3
@@ -463,7 +465,12 @@ def _stuck(row: Row) -> StuckInvocation:
     if paused:
         last = json.loads(row.get("event") or "{}").get("last_failure") or {}
         error, code = last.get("error_message", ""), last.get("restate_doc_error_code", "")
-    return StuckInvocation(row["id"], row["target"], paused, code == UNANSWERED, error)
+    return StuckInvocation(row["id"], _target(row), paused, code == UNANSWERED, error)
+
+
+def _target(row: Row) -> str:
+    target = str(row["target"])
+    return target if len(target) <= TARGET_LENGTH else f"{target[: TARGET_LENGTH - 1]}…"
 
 
 def quoted(text: str) -> str:
@@ -479,7 +486,7 @@ def _load(rows: list[Row], stuck: tuple[StuckInvocation, ...]) -> Load:
     first = min(rows, key=lambda row: datetime.fromisoformat(row["since"]))
     return Load(
         counts=InvocationCounts(**counts),
-        oldest=OldestInvocation(id=first["id"], target=first["target"], since=first["since"]),
+        oldest=OldestInvocation(id=first["id"], target=_target(first), since=first["since"]),
         stuck=stuck,
     )
 
