@@ -1,11 +1,19 @@
-"""What is made of Restate's answers."""
+"""What is made of Restate's answers, and of an address where there can be none."""
 
 import json
 from typing import Any
 
 import httpx
+import pytest
 
-from agent_operator.restate.client import TARGET_LENGTH, RestateClient
+from agent_operator.restate.client import (
+    TARGET_LENGTH,
+    RestateClient,
+    RestateUnavailableError,
+)
+from agent_operator.restate.observer import RestateObserver
+from agent_operator.restate.server import Server
+from agent_operator.restate.view import Unreachable
 
 LONG = f"Claims/{'k' * 100_000}/turn"
 ROW: dict[str, Any] = {
@@ -29,3 +37,38 @@ async def test_a_callers_key_of_any_length_is_cut() -> None:
     assert held.oldest is not None
     for target in (held.oldest.target, held.stuck[0].target):
         assert target == f"{LONG[: TARGET_LENGTH - 1]}…"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://10.0.0.300:9070", "Invalid IPv4 address: '10.0.0.300'"),
+        ("http://10.0.0.5:90700", "Invalid port: '90700'"),
+        ("http://restate:9070.team.svc:9070", "Invalid port"),
+    ],
+)
+async def test_an_address_that_can_be_none_is_like_a_restate_that_is_away(
+    url: str, words: str
+) -> None:
+    observer = RestateObserver()
+    seen = await observer.view(Server(url), 0)
+    assert isinstance(seen, Unreachable)
+    assert seen.reason == "Unreachable"
+    for part in (url, words, "correct spec.restate"):
+        assert part in seen.error
+    with pytest.raises(RestateUnavailableError):
+        await observer.fresh_view(Server(url))
+    await observer.close()
+
+
+@pytest.mark.parametrize("rows", [[None], ["text"], [{**ROW, "n": "hush"}], [{**ROW, "since": 5}]])
+async def test_an_answer_that_nobody_can_read_is_none(rows: list[Any]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        kind = request.url.path.strip("/")
+        return httpx.Response(200, json={"rows": rows} if kind == "query" else {kind: []})
+
+    client = RestateClient("http://restate.test", httpx.MockTransport(answer))
+    seen = await RestateObserver(lambda _: client).view(Server(client.url), 0)
+    assert isinstance(seen, Unreachable)
+    assert "in a form that this operator does not know" in seen.error
+    assert "hush" not in seen.error

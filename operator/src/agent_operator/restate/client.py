@@ -103,6 +103,7 @@ TARGET_LENGTH: Final = 200
 # Restate keeps all registrations under one key: of many changes at a time most meet another one,
 # are tried again, and fail in the end. More than one, so that a slow endpoint holds up no other.
 CHANGES_AT_ONCE: Final = 3
+HIGHEST_PORT: Final = 65_535
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
 _MAY_BE_STUCK: Final = frozenset({"paused", "backing-off"})
@@ -173,10 +174,8 @@ class RestateClient:
         self.url = url
         self._access = access
         self._tls = Credentials().tls
-        self._http = httpx.AsyncClient(
-            base_url=url, timeout=TIMEOUT, transport=transport, trust_env=False
-        )
-        self._replaced: list[httpx.AsyncClient] = []
+        self._transport = transport
+        self._clients: list[httpx.AsyncClient] = []
         self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
 
     async def __aenter__(self) -> Self:
@@ -192,7 +191,7 @@ class RestateClient:
 
     async def close(self) -> None:
         """Let its connections go."""
-        for http in (self._http, *self._replaced):
+        for http in self._clients:
             await http.aclose()
 
     async def deployments(self) -> tuple[Deployment, ...]:
@@ -373,7 +372,12 @@ class RestateClient:
             raise RestateUnavailableError(
                 f"{self.url} was not asked: {error}", CREDENTIALS_MISSING
             ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.InvalidURL as error:
+            raise RestateUnavailableError(
+                f"{self.url} is no address to connect to ({error}): correct spec.restate, or the"
+                " operator's RESTATE_ADMIN_URL"
+            ) from error
+        except httpx.HTTPError as error:
             if self._access:
                 self._access.forget()  # what the TLS of a server refuses may have been replaced
             detail = str(error) or type(error).__name__
@@ -389,25 +393,30 @@ class RestateClient:
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"accept": "application/json"}
-        if self._access:
-            credentials = await self._access.credentials()
-            self._use_tls(credentials)
-            if credentials.token:
-                headers["authorization"] = f"Bearer {credentials.token}"
+        credentials = await self._access.credentials() if self._access else Credentials()
+        if credentials.token:
+            headers["authorization"] = f"Bearer {credentials.token}"
+        http = self._connected(credentials)
         with metrics.restate_request(method, path) as answered:
-            response = await self._http.request(method, path, headers=headers, **options)
+            response = await http.request(method, path, headers=headers, **options)
             answered(response.status_code)
             return response
 
-    def _use_tls(self, credentials: Credentials) -> None:
+    def _connected(self, credentials: Credentials) -> httpx.AsyncClient:
         """Connect anew where certificates have changed; what is under way ends as it began."""
-        if credentials.tls == self._tls:
-            return
-        http = httpx.AsyncClient(
-            base_url=self.url, timeout=TIMEOUT, verify=tls_context(credentials), trust_env=False
-        )
-        self._replaced.append(self._http)
-        self._http, self._tls = http, credentials.tls
+        if not self._clients or credentials.tls != self._tls:
+            verify = tls_context(credentials) if any(credentials.tls) else True
+            http = httpx.AsyncClient(
+                # Parsed only now: one that can't be is told like one that doesn't answer.
+                base_url=_base(self.url),
+                timeout=TIMEOUT,
+                transport=self._transport,
+                verify=verify,
+                trust_env=False,
+            )
+            self._clients.append(http)
+            self._tls = credentials.tls
+        return self._clients[-1]
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if not response.is_success:
@@ -426,6 +435,18 @@ class RestateClient:
         if not isinstance(answer, dict):
             raise RestateUnavailableError(f"{self.url} answered no JSON object")
         return answer
+
+
+def _base(url: str) -> httpx.URL:
+    """An address to connect to; httpx takes any number for a port.
+
+    Raises:
+        httpx.InvalidURL: it is none.
+    """
+    base = httpx.URL(url)
+    if base.port is not None and base.port > HIGHEST_PORT:
+        raise httpx.InvalidURL(f"Invalid port: '{base.port}'")
+    return base
 
 
 def _registration(
