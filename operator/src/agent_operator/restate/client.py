@@ -380,13 +380,15 @@ class RestateClient:
         except httpx.HTTPError as error:
             if self._access:
                 self._access.forget()  # what the TLS of a server refuses may have been replaced
-            detail = str(error) or type(error).__name__
-            raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from error
+            detail = _words(error) or type(error).__name__
+            raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from None
         if response.status_code in _REFUSED:
             hint = "the credentials in spec.restate" if self._access else "it wants credentials"
+            sent = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+            words = _error(response)[1]
             raise RestateUnavailableError(
                 f"{self.url} answered {response.status_code} to {method} {path}; check"
-                f" {hint} (its words: {_error(response)[1]})",
+                f" {hint} (its words: {words.replace(sent, '***') if sent else words})",
                 CREDENTIALS_REFUSED,
             )
         return response
@@ -447,6 +449,12 @@ def _base(url: str) -> httpx.URL:
     if base.port is not None and base.port > HIGHEST_PORT:
         raise httpx.InvalidURL(f"Invalid port: '{base.port}'")
     return base
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """What to tell of a request that got no answer."""
+    quotes = isinstance(error, httpx.LocalProtocolError)  # headers of ours, with the token
+    return "" if quotes else str(error)
 
 
 def _registration(
