@@ -37,6 +37,8 @@ HIDDEN = {"name": "x-key", "valueFrom": {"secretKeyRef": TOKEN}}
 FAR = "https://restate.example:9070"
 X_OPENAI = {"name": "OPENAI_API_KEY", "value": "x"}
 CPU = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+USED = {"target": {"type": "Utilization", "averageUtilization": 70}}
+IN_ALL = {"name": "cpu", "target": {"type": "Value", "value": "500m"}}
 NO_VALUE = {"name": "cpu", "target": {"type": "AverageValue", "averageUtilization": 70}}
 
 
@@ -109,6 +111,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"scaling": {"autoscaler": {}}}, "spec.scaling.autoscaler.maxReplicas"),
     ({"scaling": scaled_by(type="Pods", resource=CPU)}, "need each other"),
     ({"scaling": scaled_by(type="Resource", resource=NO_VALUE)}, "as type says"),
+    ({"scaling": scaled_by(type="Resource", resource=IN_ALL)}, "Utilization or AverageValue"),
+    (
+        {"scaling": scaled_by(type="Pods", pods={"metric": {"name": "m"}, **USED})},
+        "pods.target must be AverageValue",
+    ),
     ({"scaling": {"idle": {"after": "never"}}}, "spec.scaling.idle.after"),
     ({"scaling": {"idle": {}}}, "spec.scaling.idle.after"),
     ({"imagePullPolicy": "Sometimes"}, "spec.imagePullPolicy"),

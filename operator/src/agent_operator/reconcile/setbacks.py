@@ -3,14 +3,14 @@
 from typing import Final
 
 from agent_operator.kube.errors import KubeError
-from agent_operator.reconcile.actions import Action, CreateRevision
+from agent_operator.reconcile.actions import Action, CreateRevision, revision_of
 from agent_operator.reconcile.errors import (
     AddressTakenError,
     GateSetupError,
     NotNowError,
     ServiceTakenError,
 )
-from agent_operator.reconcile.snapshot import Setback
+from agent_operator.reconcile.snapshot import FailingAction, Setback
 from agent_operator.restate.client import (
     UNREACHABLE,
     DiscoveryError,
@@ -27,6 +27,13 @@ def of(action: Action, error: Exception) -> Setback:
     if isinstance(action, CreateRevision) and _is_invalid(error):
         return Setback("TemplateRefused", f"{error}; change the spec", final=True)
     return Setback(_reason(error), words(error))
+
+
+def failing(action: Action, error: Exception) -> FailingAction | None:
+    """What to tell of an action that keeps failing; nothing where it only isn't the time for it."""
+    if isinstance(error, NotNowError):
+        return None
+    return FailingAction(type(action).__name__, revision_of(action), words(error))
 
 
 def is_unexpected(error: Exception) -> bool:

@@ -141,7 +141,7 @@ def _drains(standing: Standing, snapshot: Snapshot) -> bool:
 def _revision(standing: Standing, snapshot: Snapshot, *, kept: bool) -> RevisionStatus:
     revision = standing.revision
     reason, message = _held_up_by(standing, snapshot)
-    if kept:
+    if kept and reason is None:
         message = history.MESSAGE
     return RevisionStatus(
         name=revision.name,
@@ -167,6 +167,8 @@ def _held_up_by(standing: Standing, snapshot: Snapshot) -> tuple[str | None, str
         return setback.reason, setback.message
     if revision.trouble and revision.ready < revision.replicas:
         return revision.trouble.reason, revision.trouble.message
+    if failing := snapshot.failing_at(revision.name):
+        return failing.reason, failing.in_words
     return None, None
 
 
@@ -201,6 +203,8 @@ def _ready(snapshot: Snapshot, standings: Sequence[Standing], active: Standing |
             f"{serving}; Service {service} is not this AgentDeployment's and was left alone, so"
             " none leads to the active revision: rename or delete it",
         )
+    if failing := snapshot.failing_at(name):
+        return _condition(READY, "True", failing.reason, f"{serving}; {failing.in_words}")
     return _condition(READY, "True", "Serving", serving)
 
 
@@ -243,6 +247,8 @@ def _progressing(
         if setback:
             truth = "False" if setback.final else "True"
             return _condition(PROGRESSING, truth, setback.reason, setback.message)
+        if failing := snapshot.failing_at(None):
+            return _condition(PROGRESSING, "True", failing.reason, failing.in_words)
         return _condition(PROGRESSING, "True", "NewRevision", f"making revision {name}")
     if target.active:
         drain = _drain_in_words(draining)
@@ -308,6 +314,12 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
             "DeletionWaitsForRestate",
             f"being deleted; can't tell whether turns still run: {away[0].error}. If that Restate"
             " is gone for good, remove the finalizer",
+        )
+    if snapshot.failing:
+        failing = snapshot.failing[0]
+        about = f"{failing.revision}: " if failing.revision else ""
+        return _condition(
+            PROGRESSING, "True", failing.reason, f"being deleted; {about}{failing.in_words}"
         )
     if draining:
         return _condition(
