@@ -39,6 +39,13 @@ async def test_a_callers_key_of_any_length_is_cut() -> None:
         assert target == f"{LONG[: TARGET_LENGTH - 1]}…"
 
 
+async def test_of_what_is_stuck_the_oldest_comes_first() -> None:
+    """Restate answers some of each deployment, in the order of their need."""
+    rows = [{**ROW, "id": f"inv_{hour}", "since": f"2026-05-04T0{hour}:00:00Z"} for hour in "312"]
+    held = (await answering(*rows).loads())["dp_1"]
+    assert [found.id for found in held.stuck] == ["inv_1", "inv_2", "inv_3"]
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -62,21 +62,34 @@ LOADS_SQL: Final = (
 )
 NEEDED_SQL: Final = "select i.id as id," + _NEEDED_BY + _NOT_COMPLETED
 
-# A paused invocation keeps no failure of its own, but its journal's events do.
-STUCK_SQL: Final = """
-select i.id as id, i.target as target, i.status as status, i.created_at as since,
-  coalesce(i.pinned_deployment_id, i.last_attempt_deployment_id) as deployment,
-  i.last_failure as failure, i.last_failure_error_code as code,
-  last_value(e.event_json order by e.appended_at) as event
-from sys_invocation i
-  left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
-where i.status = 'paused' or (i.status = 'backing-off' and i.retry_count >= 10)
-group by 1, 2, 3, 4, 5, 6, 7
-order by since
-limit 1000
-"""
 # Restate's code for "nothing answers at the deployment's address".
 UNANSWERED: Final = "RT0010"
+# A paused invocation keeps no failure of its own, but its journal's events do. After an outage
+# there are thousands: of each deployment some, and first those that wait for its pods alone.
+STUCK_SQL: Final = """
+select * from (
+  select *,
+    row_number() over (
+      partition by deployment
+      order by status = 'paused' and coalesce(event, '') like '%"{unanswered}"%' desc, since
+    ) as place
+  from (
+    select i.id as id, i.target as target, i.status as status, i.created_at as since,
+      coalesce(i.pinned_deployment_id, i.last_attempt_deployment_id) as deployment,
+      i.last_failure as failure, i.last_failure_error_code as code,
+      last_value(e.event_json order by e.appended_at) as event
+    from sys_invocation i
+      left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
+    where i.status = 'paused' or (i.status = 'backing-off' and i.retry_count >= 10)
+    group by 1, 2, 3, 4, 5, 6, 7
+  )
+)
+where place <= {of_each}
+order by place, since
+limit {in_all}
+"""
+STUCK_OF_EACH: Final = 500
+STUCK_IN_ALL: Final = 5000
 UNANSWERED_SQL: Final = """
 select id, coalesce(pinned_deployment_id, last_attempt_deployment_id) as deployment
 from sys_invocation
@@ -239,12 +252,12 @@ class RestateClient:
     async def _stuck(self) -> dict[str, list[StuckInvocation]]:
         found: dict[str, list[StuckInvocation]] = {}
         try:
-            rows = await self._query(STUCK_SQL)
+            rows = await self._query(stuck_sql())
         except RestateUnavailableError as error:
             # An older server may lack a column; nothing is decided on this alone.
             log.warning("can't tell what is stuck: %s", error)
             return found
-        for row in rows:
+        for row in sorted(rows, key=lambda row: datetime.fromisoformat(row["since"])):
             found.setdefault(row.get("deployment", ""), []).append(_stuck(row))
         return found
 
@@ -486,6 +499,11 @@ def _service(row: Row) -> Service:
         type=row["ty"],
         handlers={handler["name"]: handler.get("ty") or "" for handler in row["handlers"]},
     )
+
+
+def stuck_sql(of_each: int = STUCK_OF_EACH, in_all: int = STUCK_IN_ALL) -> str:
+    """What is stuck: so many of each deployment at most, and in all."""
+    return STUCK_SQL.format(unanswered=UNANSWERED, of_each=of_each, in_all=in_all)
 
 
 def _stuck(row: Row) -> StuckInvocation:
