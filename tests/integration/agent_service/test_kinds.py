@@ -5,8 +5,20 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from google.adk.agents import Agent, SequentialAgent
+from google.adk.agents.callback_context import CallbackContext
+from google.adk.models.llm_response import LlmResponse
 
-from agent_service.testing import Call, Reply, Rule, ScriptedModel, When
+from agent_service.testing import (
+    Call,
+    Reply,
+    Rule,
+    ScriptedModel,
+    ServeAgent,
+    TurnFailed,
+    When,
+)
+from tests.integration.agent_service.agents import MODEL
 from tests.integration.agent_service.harness import Endpoint, Restate, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("endpoint", "scripted_model")]
@@ -35,6 +47,20 @@ def test_agents_in_a_line(restate: Restate, session: str, scripted_model: Script
         ("agent", "first"),
         ("agent", "second"),
     ]
+
+
+def test_what_an_earlier_agent_said_is_no_answer_where_a_later_one_failed(
+    serve_agent: ServeAgent, scripted_model: ScriptedModel
+) -> None:
+    def block(callback_context: CallbackContext, llm_response: LlmResponse) -> LlmResponse:
+        return LlmResponse(error_code="SAFETY", error_message="blocked")
+
+    scripted_model.put_first(_says("Writer", "a draft that nobody has reviewed"))
+    writer = Agent(name="Writer", model=MODEL, instruction="You are Writer.")
+    reviewer = Agent(name="Reviewer", model=MODEL, after_model_callback=block)
+    served = serve_agent(SequentialAgent(name="Reviewed", sub_agents=[writer, reviewer]))
+    with pytest.raises(TurnFailed, match=r"502.*blocked"):
+        served.turn("go")
 
 
 def test_a_loop_ends_when_an_agent_says_so(

@@ -202,6 +202,24 @@ def test_the_limit_of_model_calls_ends_the_turn(
     assert len(scripted_model.calls()) - before == 6
 
 
+def test_the_limit_counts_the_calls_of_an_agent_that_is_a_tool(
+    restate: Restate, session: str, scripted_model: ScriptedModel
+) -> None:
+    """ADK gives each of them a count of its own."""
+    scripted_model.put_first(
+        Rule(
+            name="delegate",
+            when=When(tool="Helper"),
+            reply=Reply(calls=[Call(name="Helper", args={"request": "measure"})]),
+        ),
+        Rule(name="help", reply=Reply(text="measured")),
+    )
+    before = len(scripted_model.calls())
+    answer = restate.turn("ToolsAgent", session, "go")
+    assert answer.status_code == 422, answer.text
+    assert len(scripted_model.calls()) - before == 6
+
+
 def test_thoughts_are_not_part_of_the_answer(
     restate: Restate, session: str, scripted_model: ScriptedModel
 ) -> None:

@@ -9,11 +9,10 @@ from restate.server_context import LazyFuture
 from agent_service.durable.cancelling import (
     TurnCancelled,
     cancellation,
-    is_cancellation,
     see_who_waits,
     tidying_up,
 )
-from agent_service.durable.failures import terminal_error
+from agent_service.durable.failures import is_cancellation, terminal_error
 
 
 async def _seen() -> bool:

@@ -83,6 +83,21 @@ def test_terminal_errors_are_found_inside_others() -> None:
     assert terminal_error(_wrapped(KeyError("x"))) is None
 
 
+def _while_handling(handled: Exception, error: Exception) -> Exception:
+    error.__context__ = handled
+    return error
+
+
+def test_an_error_that_was_handled_does_not_end_the_turn() -> None:
+    assert terminal_error(_while_handling(TerminalError("no"), KeyError("a bug"))) is None
+    # What is raised as generators are closed hides why they were.
+    found = terminal_error(_while_handling(TerminalError("no"), RuntimeError("cancel scope")))
+    assert found is not None
+    assert found.message == "no"
+    cancelled = _while_handling(TerminalError("cancelled", 409), KeyError("a bug"))
+    assert terminal_error(cancelled) is not None
+
+
 def test_the_delay_in_litellms_headers_is_kept() -> None:
     class LiteError(Exception):
         status_code = 429

@@ -13,7 +13,14 @@ from google.genai import types
 from agent_service.durable.eager import SentState
 from agent_service.durable.identity import SessionId
 from agent_service.durable.scope import Clock
-from agent_service.durable.session_store import KILLED, next_turn, read_history, text_of
+from agent_service.durable.session_store import (
+    ALL_TURNS,
+    KILLED,
+    Window,
+    next_turn,
+    read_history,
+    text_of,
+)
 from agent_service.durable.sessions import ObjectSessions, Shared
 from tests.unit.agent_service.fakes import FakeStore
 
@@ -22,9 +29,12 @@ MINE = SessionId(USER, KEY)
 
 
 def _sessions(
-    store: FakeStore, start: float = 1000.0, sent: SentState | None = None, recent: int = 0
+    store: FakeStore,
+    start: float = 1000.0,
+    sent: SentState | None = None,
+    window: Window = ALL_TURNS,
 ) -> ObjectSessions:
-    return ObjectSessions(store, APP, MINE, Clock(start), sent, recent=recent)
+    return ObjectSessions(store, APP, MINE, Clock(start), sent, window=window)
 
 
 async def _begun(store: FakeStore, message: str = "go", start: float = 1000.0) -> ObjectSessions:
@@ -207,50 +217,90 @@ async def test_shared_state_is_not_kept_with_the_session() -> None:
     assert (await _read(store)).state == {"mine": 1}
 
 
-async def _summed_up(store: FakeStore, text: str) -> None:
-    """A turn at whose end the turns before are summed up."""
-    sessions = await _begun(store, text)
+async def _add(store: FakeStore, *events: Event, start: float = 1000.0) -> None:
+    """A turn with these events."""
+    sessions = await _begun(store, "go", start)
     session = await _session(sessions)
-    await sessions.append_event(session, _event(text, author="user"))
-    summary = types.Content(role="model", parts=[types.Part(text=f"all before {text}")])
-    compaction = EventCompaction(start_timestamp=1.0, end_timestamp=2.0, compacted_content=summary)
-    done = Event(author="user", actions=EventActions(compaction=compaction))
-    await sessions.append_event(session, done)
+    for event in events:
+        await sessions.append_event(session, event)
     sessions.end_turn(revision="")
 
 
-def _shown(event: Event) -> str:
-    compaction = event.actions.compaction
-    return text_of(event.content if compaction is None else compaction.compacted_content)
+def _summary(until: float) -> Event:
+    content = types.Content(role="model", parts=[types.Part(text=f"all until {until:.0f}")])
+    compaction = EventCompaction(
+        start_timestamp=1.0, end_timestamp=until, compacted_content=content
+    )
+    actions = EventActions(compaction=compaction)
+    return Event(author="user", timestamp=until + 0.5, actions=actions)
+
+
+async def _shown(store: FakeStore, window: Window, sent: bool = True) -> list[str]:
+    """What the next turn is shown; a summary as its text."""
+    state = SentState(dict(store.state), complete=True) if sent else None
+    sessions = _sessions(FakeStore(store.state), 9000.0, state, window)
+    await sessions.begin_turn(await next_turn(store, None), "next")
+    session = await _session(sessions)
+    compacted = ((event, event.actions.compaction) for event in session.events)
+    return [text_of(one.compacted_content if one else event.content) for event, one in compacted]
 
 
 @pytest.mark.parametrize("sent", [True, False])
 async def test_a_turn_may_be_shown_the_latest_turns_and_summaries_of_others(sent: bool) -> None:
     store = FakeStore()
-    await _turn(store, "one", "1")
-    await _turn(store, "two", '2: {"compaction":{}}')
-    await _summed_up(store, "three")
-    for text in ("four", "five"):
-        await _turn(store, text, text)
-    state = SentState(dict(store.state), complete=True) if sent else None
-    sessions = _sessions(store, sent=state, recent=2)
-    await sessions.begin_turn(6, "six")
-    session = await _session(sessions)
-    assert [_shown(event) for event in session.events] == [
-        "all before three", "four", "four", "five", "five",
-    ]  # fmt: skip
+    await _add(store, _event("1", at=1001))
+    await _add(store, _event("2", at=1002))
+    await _add(store, _event("3", at=1003), _summary(1003))
+    await _add(store, _event("4", at=1004))
+    await _add(store, _event("5", at=1005))
+    assert await _shown(store, Window(2), sent) == ["all until 1003", "4", "5"]
+    assert await _shown(store, Window(2, summed_up=True), sent) == ["all until 1003", "4", "5"]
+    assert await _shown(store, ALL_TURNS, sent) == ["1", "2", "3", "all until 1003", "4", "5"]
     # What a turn isn't shown is still there.
-    sessions.end_turn(revision="")
     assert len(await read_history(store)) == 10
-    assert session.state == {"last": "five"}
+
+
+async def test_no_turn_is_left_out_that_no_summary_stands_for() -> None:
+    store = FakeStore()
+    for number in range(1, 6):
+        await _add(store, _event(str(number), at=1000 + number))
+    summed_up = Window(1, summed_up=True)
+    assert await _shown(store, Window(1)) == ["5"]
+    assert await _shown(store, summed_up) == ["1", "2", "3", "4", "5"]
+    await _add(store, _event("6", at=1006), _summary(1003))
+    assert await _shown(store, summed_up) == ["4", "5", "6", "all until 1003"]
+    await _add(store, _event("7", at=1007), _summary(1006))
+    assert await _shown(store, summed_up) == ["all until 1003", "7", "all until 1006"]
+
+
+async def test_what_adk_takes_for_one_invocation_is_not_cut_apart() -> None:
+    """A task that an agent was given goes on for several turns; ADK looks for its begin."""
+    store = FakeStore()
+    for number, invocation in enumerate(("a", "task", "task", "task"), 1):
+        event = _event(str(number), at=1000 + number)
+        await _add(store, event.model_copy(update={"invocation_id": invocation}))
+    await _begun(store, "killed")
+    assert await _shown(store, Window(1)) == ["2", "3", "4", "killed"]
+    await _add(store, _event("6", at=1006).model_copy(update={"invocation_id": "b"}))
+    assert await _shown(store, Window(1)) == ["killed", "6"]
 
 
 async def test_a_session_in_which_no_turn_has_ended_is_as_old_as_its_first() -> None:
     store = FakeStore()
     for number in range(3):
         await _begun(store, "killed", start=1000.0 + number)
-    sessions = _sessions(store, start=2000.0, recent=1)
+    sessions = _sessions(store, start=2000.0, window=Window(1))
     assert await sessions.begin_turn(4, "now") == pytest.approx(1000.0, abs=0.1)
+
+
+async def test_a_turn_is_later_than_the_one_before_whatever_its_pods_clock_says() -> None:
+    """ADK compares times of events: one that is too early counts as summed up."""
+    store = FakeStore()
+    await _turn(store, "one", "1", start=5000.0)
+    await _begun(store, "two", start=4000.0)
+    messages = await read_history(store)
+    assert messages[-1].text == "two"
+    assert messages[-1].at > messages[0].at
 
 
 async def test_none_is_a_value_of_the_state() -> None:

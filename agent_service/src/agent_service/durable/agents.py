@@ -66,31 +66,13 @@ def durable_app(served: Served) -> App:
     )
 
 
-def check_recent_turns(app: App, recent: int) -> None:
-    """Sees to it that a turn is shown enough of its session to sum it up; 0: all of it.
-
-    Raises:
-        ConfigurationError: the app sums up more turns at a time.
-    """
-    config = app.events_compaction_config
-    if not recent or config is None or config.compaction_interval is None:
-        return
-    least = config.compaction_interval + (config.overlap_size or 0)
-    if recent < least:
-        raise ConfigurationError(
-            f"AGENT_RECENT_TURNS ({recent}) must be 0 or at least {least}: the"
-            f" events_compaction_config of {app.name} sums up so many turns (compaction_interval"
-            " + overlap_size), and would miss those that it isn't shown"
-        )
-
-
 def _journaled(config: EventsCompactionConfig | None) -> EventsCompactionConfig | None:
     """The config of an app that sums its sessions up, with a summarizer whose call is a step.
 
     One that ADK makes has the agent's model, which is journaled already.
     """
     summarizer = config.summarizer if config is not None else None
-    if config is None or type(summarizer) is not LlmEventSummarizer:
+    if config is None or not isinstance(summarizer, LlmEventSummarizer):
         return config
     twin = copy(summarizer)
     twin._llm = journaled(summarizer._llm)

@@ -20,7 +20,7 @@ from restate.serde import BytesSerde
 
 from agent_service.api import AnsweredApproval, Decision, PendingApproval
 from agent_service.durable import inbox
-from agent_service.durable.cancelling import is_cancellation
+from agent_service.durable.failures import is_cancellation
 from agent_service.durable.scope import TurnScope, current_turn, in_step
 from agent_service.durable.suspension import sleep_until
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from restate import TerminalError
 from restate.server_context import LazyFuture
 
-from agent_service.durable.failures import causes
+from agent_service.durable.failures import causes, is_cancellation
 
 _MARK: Final = "_agent_service_handling"
 
@@ -29,13 +29,6 @@ class TurnCancelled(BaseException):
 def cancellation() -> TerminalError:
     """What the caller of a cancelled turn gets, in the words of Restate's SDK."""
     return TerminalError("cancelled", HTTPStatus.CONFLICT)
-
-
-def is_cancellation(error: BaseException) -> bool:
-    """Whether it says that the turn was cancelled."""
-    if not isinstance(error, TerminalError):
-        return False
-    return error.status_code == HTTPStatus.CONFLICT and error.message == "cancelled"
 
 
 # What the code that awaits a future of the SDK handles meanwhile.

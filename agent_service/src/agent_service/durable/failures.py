@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http import HTTPStatus
+from typing import TypeGuard
 
 from google.adk.agents.invocation_context import LlmCallsLimitExceededError
 from restate import TerminalError
@@ -21,6 +22,8 @@ from agent_service.logs import redact
 # Refusals that a later try may not meet: time-outs, conflicts, too early, rate limits.
 _RETRYABLE_CLIENT_ERRORS = frozenset({408, 409, 425, 429})
 _LONGEST_MESSAGE = 2_000
+# What the closing of generators and tasks raises on top of the error that made them close.
+_CLEANING_UP = (RuntimeError, GeneratorExit, asyncio.CancelledError, BaseExceptionGroup)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
@@ -107,9 +110,10 @@ def step_failure(error: Exception, called: str) -> Exception:
 def terminal_error(error: BaseException) -> TerminalError | None:
     """Finds out whether an error that came out of ADK ends the turn.
 
-    ADK wraps errors of callbacks and of nodes, so the whole chain of causes is looked at.
+    ADK wraps errors of callbacks and of nodes, so the whole chain of causes is looked at. One that
+    code had caught before it failed for another reason doesn't count, unless it is a cancellation.
     """
-    for cause in causes(error):
+    for cause in _reasons(error):
         if isinstance(cause, TerminalError):
             return cause
         if isinstance(cause, LlmCallsLimitExceededError):
@@ -117,11 +121,28 @@ def terminal_error(error: BaseException) -> TerminalError | None:
                 f"the turn was stopped: {cause} (AGENT_MAX_MODEL_CALLS sets the limit)",
                 HTTPStatus.UNPROCESSABLE_ENTITY,
             )
-    return None
+    return next((one for one in causes(error) if is_cancellation(one)), None)
+
+
+def is_cancellation(error: BaseException) -> TypeGuard[TerminalError]:
+    """Whether it says that the turn was cancelled."""
+    if not isinstance(error, TerminalError):
+        return False
+    return error.status_code == HTTPStatus.CONFLICT and error.message == "cancelled"
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error, and all that led to it."""
+    """Yields an error, all that led to it, and all that was handled when it was raised."""
+    return _chain(error, lambda _: True)
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    return _chain(error, lambda one: isinstance(one, _CLEANING_UP))
+
+
+def _chain(
+    error: BaseException, follows_context: Callable[[BaseException], bool]
+) -> Iterator[BaseException]:
     pending: list[BaseException] = [error]
     seen: set[int] = set()
     while pending:
@@ -132,4 +153,5 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         yield current
         if isinstance(current, BaseExceptionGroup):
             pending.extend(current.exceptions)
-        pending.extend(e for e in (current.__cause__, current.__context__) if e is not None)
+        handled = current.__context__ if follows_context(current) else None
+        pending.extend(one for one in (current.__cause__, handled) if one is not None)

@@ -15,7 +15,7 @@ from google.adk.sessions.session import Session
 from google.genai import types
 from restate import RunOptions, TerminalError
 
-from agent_service.durable.memory_objects import Addition, Entry, MemoryObjects
+from agent_service.durable.memory_objects import Addition, Entry, Mark, MemoryObjects
 from agent_service.durable.scope import TurnScope, enter_step, entered_turn
 from agent_service.durable.stores import ModelSerde
 
@@ -40,11 +40,11 @@ class ObjectMemory(BaseMemoryService):
         turn = await entered_turn("add to the memory")
         self._check(session.app_name)
         last = await self._objects.last(turn.context, session.user_id, session.id)
-        ids = [event.id for event in session.events]
-        new = session.events[ids.index(last) + 1 :] if last in ids else session.events
+        new = _after(last, session.events)
         addition = Addition(entries=[])
         if new:
-            addition = Addition(entries=_entries(new), session=session.id, last=new[-1].id)
+            mark = Mark(id=new[-1].id, at=new[-1].timestamp)
+            addition = Addition(entries=_entries(new), session=session.id, last=mark)
         # Also nothing: a turn restarted from a step has other ids, and has to make the same calls.
         await self._add(turn, session.user_id, addition)
 
@@ -115,6 +115,18 @@ class ObjectMemory(BaseMemoryService):
             raise TerminalError(
                 f"{self._agent} has no memory of app {app_name!r}", HTTPStatus.BAD_REQUEST
             )
+
+
+def _after(last: Mark, events: Sequence[Event]) -> Sequence[Event]:
+    """The events after one, which may not be among them.
+
+    So it is if its turn was killed, if a turn before it is restarted, or if a turn is shown its
+    latest turns alone.
+    """
+    ids = [event.id for event in events]
+    if last.id in ids:
+        return events[ids.index(last.id) + 1 :]
+    return [event for event in events if event.timestamp > last.at]
 
 
 def _entries(events: Sequence[Event]) -> list[Entry]:

@@ -2,8 +2,8 @@
 
 ================== ===============================================================================
 ``batch/00000001`` what was added at a time, in order
-``last/{session}`` the latest event of a session that was added, so that the next time only what
-                   came after is; it stays when all is forgotten
+``last/{session}`` the latest event of a session that was added, and its time, so that the next time
+                   only what came after is; it stays when all is forgotten
 ``ledger``         the batches' sizes, and what was forgotten and must not come again
 ================== ===============================================================================
 
@@ -40,18 +40,25 @@ class Entry(BaseModel):
     at: float
 
 
+class Mark(BaseModel):
+    """An event of a session: its id, and its time in seconds since 1970; empty: none."""
+
+    id: str = ""
+    at: float = 0.0
+
+
 class Addition(BaseModel):
     """What to add to a user's memory.
 
     Attributes:
         entries: in order.
         session: whose latest event ``last`` is, if it is the next part of a session.
-        last: the event's id.
+        last: the event.
     """
 
     entries: list[Entry]
     session: str = ""
-    last: str = ""
+    last: Mark = Mark()
 
 
 class Found(BaseModel):
@@ -80,6 +87,7 @@ _ADDITIONS = ModelSerde(Addition)
 _BATCHES = ModelSerde(_Batch)
 _FOUND = ModelSerde(Found)
 _LEDGERS = ModelSerde(_Ledger)
+_MARKS = ModelSerde(Mark)
 _TEXTS = ModelSerde(Text)
 
 
@@ -97,9 +105,9 @@ class MemoryObjects:
         self._serve_turns()
         self._serve_callers()
 
-    async def last(self, context: restate.ObjectContext, user_id: str, session: str) -> str:
-        """The latest event of a session that is remembered; empty: none."""
-        return (await context.object_call(self._last, user_id, Text(text=session))).text
+    async def last(self, context: restate.ObjectContext, user_id: str, session: str) -> Mark:
+        """The latest event of a session that is remembered."""
+        return await context.object_call(self._last, user_id, Text(text=session))
 
     async def add(self, context: restate.ObjectContext, user_id: str, addition: Addition) -> None:
         """Adds to a user's memory; what is there already counts once."""
@@ -124,10 +132,10 @@ class MemoryObjects:
         context.object_send(self._clear, user_id, None)
 
     def _serve_turns(self) -> None:
-        @self.service.handler(kind="shared", input_serde=_TEXTS, output_serde=_TEXTS, **HIDDEN)
-        async def last(ctx: restate.ObjectSharedContext, session: Text) -> Text:
+        @self.service.handler(kind="shared", input_serde=_TEXTS, output_serde=_MARKS, **HIDDEN)
+        async def last(ctx: restate.ObjectSharedContext, session: Text) -> Mark:
             """Returns the latest event of a session that is remembered."""
-            return await ctx.get(f"{_LAST}{session.text}", serde=_TEXTS) or Text(text="")
+            return await ctx.get(f"{_LAST}{session.text}", serde=_MARKS) or Mark()
 
         @self.service.handler(input_serde=_ADDITIONS, **HIDDEN)
         async def add(ctx: restate.ObjectContext, addition: Addition) -> None:
@@ -170,7 +178,11 @@ class MemoryObjects:
 
 async def _add(ctx: restate.ObjectContext, addition: Addition) -> None:
     if addition.session:
-        ctx.set(f"{_LAST}{addition.session}", Text(text=addition.last), serde=_TEXTS)
+        key = f"{_LAST}{addition.session}"
+        known = await ctx.get(key, serde=_MARKS) or Mark()
+        # A turn restarted from a step may come after later ones.
+        if addition.last.at >= known.at:
+            ctx.set(key, addition.last, serde=_MARKS)
     ledger = await ctx.get(_LEDGER, serde=_LEDGERS) or _Ledger()
     gone = set(ledger.forgotten)
     batch = _Batch(entries=[e for e in addition.entries if e.memory.id not in gone])

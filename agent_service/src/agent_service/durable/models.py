@@ -75,6 +75,7 @@ class _Journaled:
         """
         turn = current_turn()
         await turn.branches.enter()
+        turn.begin_model_call()
         model = llm_request.model or cast("BaseLlm", self).model
         plain = counted_model(
             current_attempt(),

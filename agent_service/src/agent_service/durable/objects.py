@@ -31,7 +31,7 @@ from agent_service.api import (
     TurnRequest,
 )
 from agent_service.durable import children, inbox
-from agent_service.durable.agents import Served, check_recent_turns, durable_app, root_of
+from agent_service.durable.agents import Served, durable_app, root_of
 from agent_service.durable.branches import branching
 from agent_service.durable.cancelling import TurnCancelled
 from agent_service.durable.children import Child
@@ -45,7 +45,13 @@ from agent_service.durable.publishing import Ingress, TurnStream
 from agent_service.durable.removal import add_removal, disown
 from agent_service.durable.requests import RequestSerde, readable
 from agent_service.durable.scope import Clock, TurnScope, turn_scope
-from agent_service.durable.session_store import next_turn, read_history, text_of, turn_numbers
+from agent_service.durable.session_store import (
+    Window,
+    next_turn,
+    read_history,
+    text_of,
+    turn_numbers,
+)
 from agent_service.durable.sessions import ObjectSessions, Shared
 from agent_service.durable.shared_state import Opening, Profile, SharedState
 from agent_service.durable.stores import ModelSerde, Store
@@ -158,7 +164,7 @@ class AgentTurns:
         self._keeping = keeping
         self._model_slot = model_slot or nullcontext()
         self._app = durable_app(served)
-        check_recent_turns(self._app, settings.recent_turns)
+        self._window = Window(settings.recent_turns, self._app.events_compaction_config is not None)
         self._settings = settings
         self._shared = shared
         self._streams = streams
@@ -186,6 +192,7 @@ class AgentTurns:
                 context, clock, self._settings.model_timeout, branches, self.name, identity
             )
             scope.model_slot = self._model_slot
+            scope.most_model_calls = self._settings.max_model_calls
             with turn_scope(scope):
                 sessions = ObjectSessions(
                     cast("Store", context),
@@ -194,7 +201,7 @@ class AgentTurns:
                     clock,
                     _sent_session(begin),
                     Peers(context, self.name, self._shared),
-                    self._settings.recent_turns,
+                    self._window,
                 )
                 turn = _Turn(scope, identity, sessions, begin)
                 number, text = await self._take_turn(turn, request.message)
@@ -321,6 +328,9 @@ class AgentTurns:
             async for event in events:
                 text = _final_text(event) or text
                 problem = event.error_message or event.error_code or ""
+                if problem:
+                    # What another agent had said before is no answer then.
+                    text = _final_text(event)
         if problem and not text:
             raise TerminalError(f"the model gave no answer: {problem}", HTTPStatus.BAD_GATEWAY)
         return text

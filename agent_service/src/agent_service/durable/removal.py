@@ -11,7 +11,6 @@ from restate.retry_policy import InvocationRetryPolicy
 
 from agent_service.api import CancelReceipt, DeleteReceipt
 from agent_service.durable.children import CHILDREN, Child, children_in
-from agent_service.durable.eager import sent_state
 from agent_service.durable.identity import session_of
 from agent_service.durable.keeping import Keeping
 from agent_service.durable.session_store import running_turn
@@ -86,7 +85,7 @@ def disown(ctx: restate.ObjectContext, agent: str, children: Iterable[Child]) ->
 
 async def _cancel(ctx: restate.ObjectSharedContext) -> str:
     """Cancels the turn that runs, if one does; returns its invocation id."""
-    running = await running_turn(cast("Reader", ctx), sent_state())
+    running = await running_turn(cast("Reader", ctx))
     if running:
         # One that was killed is cancelled in vain, which does no harm.
         ctx.cancel_invocation(running)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import restate
+from google.adk.agents.invocation_context import LlmCallsLimitExceededError
 from google.adk.platform import time as platform_time
 from google.adk.platform import uuid as platform_uuid
 from restate import TerminalError
@@ -62,8 +63,10 @@ class TurnScope:
         context: Restate's context of the turn.
         clock: the journal's time.
         model_timeout: seconds a model call may take.
+        most_model_calls: how many it may make; 0: any number.
         branches: what runs side by side in it.
         usage: tokens so far.
+        model_calls: how many model calls have begun.
         pending: the approvals that it waits for, by id, oldest first.
         number: the turn's in its session, from 1; 0 until it is known.
         agent: the agent that takes the turn.
@@ -82,7 +85,9 @@ class TurnScope:
     branches: Branches
     agent: str
     identity: SessionId
+    most_model_calls: int = 0
     usage: Usage = field(default_factory=Usage)
+    model_calls: int = 0
     pending: dict[str, PendingApproval] = field(default_factory=dict)
     number: int = 0
     created_at: float = 0.0
@@ -91,6 +96,20 @@ class TurnScope:
     model_slot: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
     stream: TurnStream | None = None
     listed: dict[tuple[int, str], Any] = field(default_factory=dict)
+
+    def begin_model_call(self) -> None:
+        """Counts a model call.
+
+        ADK's own limit counts the calls of each runner alone, and an `AgentTool` has its own one.
+
+        Raises:
+            LlmCallsLimitExceededError: the turn has made too many.
+        """
+        self.model_calls += 1
+        if 0 < self.most_model_calls < self.model_calls:
+            raise LlmCallsLimitExceededError(
+                f"Max number of llm calls limit of `{self.most_model_calls}` exceeded"
+            )
 
     @property
     def replaying(self) -> bool:

@@ -15,10 +15,10 @@ later ones, replaces its own entry and nothing else (docs/decisions/0033).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from google.adk.events.event import Event
 from google.genai import types
@@ -40,11 +40,13 @@ class SessionHead(BaseModel):
         created_at: in seconds since 1970.
         updated_at: when the latest turn ended, likewise.
         state: ADK's session state after it.
+        summaries: the numbers of the turns that have summed up others.
     """
 
     created_at: float
     updated_at: float
     state: dict[str, Any] = {}
+    summaries: list[int] = []
 
 
 class TurnRecord(BaseModel):
@@ -73,8 +75,6 @@ class TurnRecord(BaseModel):
 
 _HEAD = ModelSerde(SessionHead)
 _TURN = ModelSerde(TurnRecord)
-# As JSON has it in a turn's entry; in a text its quotes would be escaped.
-_SUMMARY_MARK = b'"compaction":{'
 
 
 def _turn_key(number: int) -> str:
@@ -141,9 +141,13 @@ type Turns = list[tuple[int, TurnRecord]]
 
 async def _load_turns(reader: Reader, sent: SentState | None) -> Turns:
     """Reads a session's turns with their numbers, in order."""
+    return await _load(reader, sent, await _numbers(reader, sent))
+
+
+async def _load(reader: Reader, sent: SentState | None, numbers: Iterable[int]) -> Turns:
     return [
         (number, turn)
-        for number in await _numbers(reader, sent)
+        for number in numbers
         if (turn := await _load_turn(reader, sent, number)) is not None
     ]
 
@@ -155,36 +159,90 @@ async def _load_turn(reader: Reader, sent: SentState | None, number: int) -> Tur
     return _TURN.deserialize(sent.entries[key])
 
 
+@dataclass(frozen=True)
+class Window:
+    """How far back a turn is shown its session.
+
+    Attributes:
+        turns: so many of the latest turns are shown as they were, or a few more; 0: all.
+        summed_up: whether the app sums turns up (`events_compaction_config`): a turn is left out
+            only if a summary stands for it.
+    """
+
+    turns: int = 0
+    summed_up: bool = False
+
+
+ALL_TURNS: Final = Window()
+
+
 async def load_before(
-    reader: Reader, sent: SentState | None, number: int, recent: int = 0
+    reader: Reader,
+    sent: SentState | None,
+    number: int,
+    window: Window = ALL_TURNS,
+    summaries: Sequence[int] = (),
 ) -> Turns:
     """Reads the turns before one, as far as it is shown them.
+
+    What is left out is not even parsed: that takes longer than all else that a turn does with it.
 
     Args:
         reader: of the session's state.
         sent: the state as Restate sent it, if it is to be read there.
         number: the turn that looks back.
-        recent: so many of the latest are shown as they were, and older ones only if they have
-            summed others up, with nothing but their summaries; 0: all as they were.
+        window: how far back. Of older turns, summaries alone are shown.
+        summaries: the numbers of turns that have any.
     """
     numbers = [one for one in await _numbers(reader, sent) if one < number]
-    old = set(numbers[:-recent]) if recent else set()
-    found: Turns = []
-    for one in numbers:
-        if one in old and sent is not None and _SUMMARY_MARK not in sent.entries[_turn_key(one)]:
-            # Not even parsed: that takes longer than all else that a turn does with it.
-            continue
-        turn = await _load_turn(reader, sent, one)
-        if turn is not None and one in old:
-            turn = _summaries_of(turn)
-        if turn is not None:
-            found.append((one, turn))
-    return found
+    border = max(len(numbers) - window.turns, 0) if window.turns else 0
+    shown = await _load(reader, sent, numbers[border:])
+    old = await _load(reader, sent, [one for one in numbers[:border] if one in summaries])
+    summed_up_to = max((_summed_up_to(turn) for _, turn in [*old, *shown]), default=0.0)
+    for one in reversed(numbers[:border]):
+        found = await _load(reader, sent, [one])
+        if found and not _belongs(found[0][1], shown, window, summed_up_to):
+            break
+        shown = [*found, *shown]
+    first = shown[0][0] if shown else number
+    return [*((one, _summaries_of(turn)) for one, turn in old if one < first), *shown]
 
 
-def _summaries_of(turn: TurnRecord) -> TurnRecord | None:
-    events = [event for event in turn.events if event.actions and event.actions.compaction]
-    return turn.model_copy(update={"events": events}) if events else None
+def _belongs(turn: TurnRecord, shown: Turns, window: Window, summed_up_to: float) -> bool:
+    """Whether a turn has to be shown together with those after it."""
+    if not turn.events:
+        return True
+    told = [event for event in turn.events if not _is_summary(event)]
+    if window.summed_up and any(event.timestamp > summed_up_to for event in told):
+        return True
+    # A task that goes on for several turns is one invocation for ADK, which looks for its begin.
+    after = next((later for _, later in shown if later.events), None)
+    return after is None or not _invocations(turn).isdisjoint(_invocations(after))
+
+
+def _invocations(turn: TurnRecord) -> set[str]:
+    return {event.invocation_id for event in turn.events if event.invocation_id}
+
+
+def _is_summary(event: Event) -> bool:
+    return bool(event.actions and event.actions.compaction)
+
+
+def has_summaries(events: Iterable[Event]) -> bool:
+    """Whether any of these events sums up others."""
+    return any(map(_is_summary, events))
+
+
+def _summed_up_to(turn: TurnRecord) -> float:
+    """The latest time that the turn's summaries stand for; 0: it has none."""
+    found = [event.actions.compaction for event in turn.events if _is_summary(event)]
+    return max((one.end_timestamp for one in found if one is not None), default=0.0)
+
+
+def _summaries_of(turn: TurnRecord) -> TurnRecord:
+    return turn.model_copy(
+        update={"events": [event for event in turn.events if _is_summary(event)]}
+    )
 
 
 def events_of(turns: Turns) -> list[Event]:
@@ -229,9 +287,10 @@ async def read_session(reader: Reader, sent: SentState | None = None) -> StoredS
     )
 
 
-async def running_turn(reader: Reader, sent: SentState | None = None) -> str:
+async def running_turn(reader: Reader) -> str:
     """The invocation of the turn that runs, or was killed; empty if the latest has ended."""
-    numbers = await _numbers(reader, sent)
+    # Not out of what Restate sent: a session changes while somebody waits to delete it.
+    numbers = await _numbers(reader, None)
     if not numbers:
         return ""
     last = await reader.get(_turn_key(numbers[-1]), serde=_TURN)

@@ -21,9 +21,12 @@ from agent_service.durable.eager import SentState
 from agent_service.durable.identity import SessionId
 from agent_service.durable.scope import Clock
 from agent_service.durable.session_store import (
+    ALL_TURNS,
     SessionHead,
     TurnRecord,
+    Window,
     events_of,
+    has_summaries,
     latest_turn,
     load_before,
     read_head,
@@ -79,7 +82,7 @@ class ObjectSessions(BaseSessionService):
         sent: the session as Restate sent it with this attempt; without it the turns before are
             read one by one, through the journal.
         elsewhere: for what is asked about other sessions; without it there are none.
-        recent: how many of the turns before are shown, besides summaries of older ones; 0: all.
+        window: how far back the turn is shown its session.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class ObjectSessions(BaseSessionService):
         clock: Clock,
         sent: SentState | None = None,
         elsewhere: Elsewhere | None = None,
-        recent: int = 0,
+        window: Window = ALL_TURNS,
     ) -> None:
         self._store = store
         self._app = app_name
@@ -98,7 +101,8 @@ class ObjectSessions(BaseSessionService):
         self._clock = clock
         self._sent = sent
         self._elsewhere = elsewhere
-        self._recent = recent
+        self._window = window
+        self._summaries: list[int] = []
         self._number = 0
         self._record: TurnRecord | None = None
         self._created_at = 0.0
@@ -120,9 +124,16 @@ class ObjectSessions(BaseSessionService):
             When the session was made, in seconds since 1970.
         """
         head = await read_head(self._store)
-        # Before any turn has ended, the first one tells when the session was made.
-        recent = self._recent if head is not None else 0
-        before = await load_before(self._store, self._sent, number, recent)
+        if head is None:
+            # No turn has ended yet; the first one tells when the session was made.
+            before = await load_before(self._store, self._sent, number)
+        else:
+            # Another pod, with another clock, may have taken the turn before.
+            self._clock.advance(head.updated_at)
+            self._summaries = head.summaries
+            before = await load_before(
+                self._store, self._sent, number, self._window, head.summaries
+            )
         self._number = number
         self._record = TurnRecord(
             message=message, started_at=self._clock.now(), invocation=invocation
@@ -183,8 +194,12 @@ class ObjectSessions(BaseSessionService):
         write_turn(self._store, self._number, self._record)
         if self._later:
             return
+        mine = [self._number] if has_summaries(self._new) else []
         head = SessionHead(
-            created_at=self._created_at, updated_at=now, state=self._own(self._session.state)
+            created_at=self._created_at,
+            updated_at=now,
+            state=self._own(self._session.state),
+            summaries=[*self._summaries, *mine],
         )
         write_head(self._store, head)
 

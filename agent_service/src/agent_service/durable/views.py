@@ -33,11 +33,12 @@ async def view(
     Raises:
         restate.TerminalError: 404, there is none.
     """
+    app = (await shared.app_state(context, time.time())).state
+    user = (await shared.user_state(context, identity.user)).state if identity.user else None
+    # Last: nothing may be journaled after what was read past the journal, which may have changed.
     stored = await read_session(cast("Reader", context), sent_state())
     if stored is None:
         raise TerminalError(f"{agent} has no session {identity.key!r}", HTTPStatus.NOT_FOUND)
-    app = (await shared.app_state(context, time.time())).state
-    user = (await shared.user_state(context, identity.user)).state if identity.user else None
     session = Session(id=identity.session, app_name=agent, user_id="", events=stored.events)
     return SessionView(
         agent=agent,

@@ -20,6 +20,7 @@ from agent_service.api import (
     AnswerReceipt,
     ApprovalAnswer,
     Approvals,
+    DeleteReceipt,
     History,
     Message,
     PendingApproval,
@@ -244,6 +245,11 @@ class Session:
         """Returns who decided what so far."""
         answer = self._target.call(self.key, "decisions")
         return Approvals.model_validate_json(answer.content).answered
+
+    def delete(self) -> bool:
+        """Deletes the session, and cancels the turn that runs; returns whether there was one."""
+        answer = self._target.call(self.key, "delete")
+        return DeleteReceipt.model_validate_json(answer.content).deleted
 
 
 class ServedAgent:
