@@ -170,6 +170,8 @@ def _limits(field: Schema) -> list[str]:
     said += [text.format(f"{field[key]:,}") for key, text in _LIMITS if key in field]
     if "pattern" in field:
         said.append(f"matches `{field['pattern']}`")
+    if "properties" not in field:  # those of an object are below its own table
+        said += [f"*{rule['message']}*" for rule in field.get("x-kubernetes-validations", ())]
     if keys := field.get("x-kubernetes-list-map-keys"):
         said.append(f"one for each `{'`, `'.join(keys)}`")
     return said

@@ -92,8 +92,8 @@ def _address(name: str, value: str) -> str:
     if not ADDRESS.fullmatch(value):
         # Not shown: what is wrong with it may be a password.
         raise SettingsError(
-            f"{name} is no plain http or https address (without user, query or fragment);"
-            f" give one such as {DEFAULT_ADMIN_URL}"
+            f"{name} is no plain http or https address (a name or IP address, a port from 1 to"
+            f" 65535, no user, query or fragment); give one such as {DEFAULT_ADMIN_URL}"
         )
     return value.rstrip("/")
 

@@ -37,6 +37,8 @@ HIDDEN = {"name": "x-key", "valueFrom": {"secretKeyRef": TOKEN}}
 FAR = "https://restate.example:9070"
 X_OPENAI = {"name": "OPENAI_API_KEY", "value": "x"}
 CPU = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+USED = {"target": {"type": "Utilization", "averageUtilization": 70}}
+IN_ALL = {"name": "cpu", "target": {"type": "Value", "value": "500m"}}
 NO_VALUE = {"name": "cpu", "target": {"type": "AverageValue", "averageUtilization": 70}}
 
 
@@ -75,6 +77,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"restate": {"adminURL": "restate:9070"}}, "spec.restate.adminURL"),
     ({"restate": {"ingressURL": "restate:8080"}}, "spec.restate.ingressURL"),
     ({"restate": {"adminURL": "http://user:secret@restate:9070"}}, "spec.restate.adminURL"),
+    ({"restate": {"adminURL": "http://10.0.0.300:9070"}}, "a port from 1 to 65535"),
+    ({"restate": {"adminURL": "http://10.0.0.5:90700"}}, "spec.restate.adminURL"),
+    ({"restate": {"ingressURL": "http://restate:0"}}, "spec.restate.ingressURL"),
+    ({"restate": {"service": {"name": "restate:9070"}}}, "the Service's name alone"),
+    ({"restate": {"service": {"name": "r", "namespace": "a.b"}}}, "spec.restate.service.namespace"),
     ({"restate": {"adminURL": FAR, "service": {"name": "restate"}}}, "not both"),
     ({"restate": {"tokenSecret": TOKEN}}, "credentials need the Restate"),
     ({"restate": {"service": {"name": "r"}, "caSecret": TOKEN}}, "are for TLS"),
@@ -104,6 +111,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"scaling": {"autoscaler": {}}}, "spec.scaling.autoscaler.maxReplicas"),
     ({"scaling": scaled_by(type="Pods", resource=CPU)}, "need each other"),
     ({"scaling": scaled_by(type="Resource", resource=NO_VALUE)}, "as type says"),
+    ({"scaling": scaled_by(type="Resource", resource=IN_ALL)}, "Utilization or AverageValue"),
+    (
+        {"scaling": scaled_by(type="Pods", pods={"metric": {"name": "m"}, **USED})},
+        "pods.target must be AverageValue",
+    ),
     ({"scaling": {"idle": {"after": "never"}}}, "spec.scaling.idle.after"),
     ({"scaling": {"idle": {}}}, "spec.scaling.idle.after"),
     ({"imagePullPolicy": "Sometimes"}, "spec.imagePullPolicy"),
@@ -127,6 +139,7 @@ TAKEN: list[dict[str, Any]] = [
     {"adminURL": FAR, "tokenSecret": TOKEN, "caSecret": TOKEN, "headers": [HIDDEN]},
     {"adminURL": FAR, "clientCertificateSecret": {"name": "client"}, "http11": True},
     {"ingressURL": "https://restate.example:8080"},
+    {"adminURL": "http://10.0.0.5:65535/proxy", "ingressURL": "http://[fd00::1]:8080"},
     {"adminURL": "http://restate.tools.svc:9070", "tokenSecret": TOKEN},
     {"adminURL": "http://restate.tools.svc.cluster.local:9070", "tokenSecret": TOKEN},
     {"service": {"name": "restate"}, "tokenSecret": TOKEN, "headers": [HIDDEN]},

@@ -14,6 +14,7 @@ from agent_operator.restate.client import (
     RegistrationRefusedError,
     RestateClient,
     RestateUnavailableError,
+    stuck_sql,
 )
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Server
@@ -277,6 +278,32 @@ async def test_what_gets_on_after_many_tries_is_not() -> None:
                     await asyncio.sleep(0.1)
             load = (await look(client)).load(one.id)
             assert (load.counts.running, load.stuck) == (1, ())
+
+
+async def test_what_waits_for_pods_alone_is_hidden_by_nothing_older(
+    server: RestateServer, client: RestateClient
+) -> None:
+    async with serving(keyed("Other", attempts=1)) as other:
+        two = await client.register(other, OWNER)
+        for key in "abc":
+            await send(server, f"Other/{key}/fail")
+        await until(client, lambda v: v.load(two.id).counts.paused == 3)
+    async with serving(keyed("Claims", attempts=1)) as uri:
+        one = await client.register(uri, OWNER)
+        for key in "bc":
+            await send(server, f"Claims/{key}/fail")
+        await until(client, lambda v: v.load(one.id).counts.paused == 2)
+        await send(server, "Claims/a/wait_after_a_step")
+        await until(client, lambda v: v.load(one.id).counts.suspended == 1)
+    await answer_awakeable(server, client)
+    view = await until(client, lambda v: v.load(one.id).counts.paused == 3)
+    assert [found.unanswered for found in view.load(one.id).stuck] == [False, False, True]
+    assert len(view.load(two.id).stuck) == 3
+    rows = await client.query(stuck_sql(of_each=1, in_all=2))
+    of_each = {row["deployment"]: row["target"] for row in rows}
+    assert of_each.keys() == {one.id, two.id}
+    assert of_each[one.id] == "Claims/a/wait_after_a_step"
+    assert len(await client.query(stuck_sql(of_each=2, in_all=3))) == 3
 
 
 @pytest.mark.parametrize("how", ["cancel", "kill"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from agent_operator.kube.errors import KubeError, SecretError
 from agent_operator.reconcile import headers
 from agent_operator.restate.access import KEPT_SECONDS, Access, Credentials, tls_context, value
 from agent_operator.restate.client import Calls, RestateClient, RestateUnavailableError
+from agent_operator.restate.observer import RestateObserver
 from agent_operator.restate.server import Calling, Header, SecretKey, Server
+from agent_operator.restate.view import Unreachable
 
 URL = "https://restate.test:9070"
 SERVER = Server(URL, "team", token=SecretKey("restate", "token"))
@@ -95,6 +98,51 @@ async def test_a_missing_token_is_told_by_name(data: dict[str, bytes], words: st
     assert shown == []
 
 
+ODD = [
+    b"\xef\xbb\xbfhush-hush",
+    b"hush\xe2\x80\x8b-hush",
+    b"hush\nhush",
+    b"hush hush",
+    b"hush\x00hush",
+]
+
+
+@pytest.mark.parametrize("token", ODD)
+async def test_a_token_that_fits_no_header_is_never_shown(
+    token: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, shown = guarded(Vault(token=token), Clock(), takes="one")
+    observer = RestateObserver(lambda _: client)
+    seen = await observer.view(SERVER, 0)
+    assert isinstance(seen, Unreachable)
+    assert seen.reason == "CredentialsMissing"
+    assert "key token of Secret restate holds what can't be in a header" in seen.error
+    assert "hush" not in seen.error + caplog.text
+    assert shown == []
+
+
+async def test_no_part_of_a_request_is_quoted() -> None:
+    """Should another header be what nobody can send: httpx shows the whole of it."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.LocalProtocolError("Illegal header value b'Bearer hush'")
+
+    client = RestateClient(URL, httpx.MockTransport(refuse))
+    with pytest.raises(RestateUnavailableError) as error:
+        await client.deployments()
+    assert "LocalProtocolError" in str(error.value)
+    assert "hush" not in "".join(traceback.format_exception(error.value))
+
+
+async def test_a_server_that_quotes_the_token_is_not_quoted() -> None:
+    vault = Vault(token=b"hush")
+    answer = httpx.Response(403, text="token hush is not known")
+    access = Access(SERVER, vault.read, Clock())
+    client = RestateClient(URL, httpx.MockTransport(lambda _: answer), access)
+    with pytest.raises(RestateUnavailableError, match=r"token \*\*\* is not known"):
+        await client.deployments()
+
+
 async def test_without_credentials_a_refusal_says_what_is_missing() -> None:
     client = RestateClient(URL, httpx.MockTransport(lambda _: httpx.Response(403)))
     with pytest.raises(RestateUnavailableError, match="wants credentials"):
@@ -146,6 +194,14 @@ async def test_headers_are_read_for_a_registration() -> None:
         await headers.read(
             kube, "team", Calling(headers=(Header("b", secret=SecretKey("mesh", "other")),))
         )
+
+
+async def test_a_header_that_restate_would_quote_is_not_given_to_it() -> None:
+    kube = Cluster({"data": {"token": base64.b64encode(b"hush\nhush").decode()}})
+    calling = Calling(headers=(Header("b", secret=SecretKey("mesh", "token")),))
+    with pytest.raises(RestateUnavailableError, match="what can't be in a header") as error:
+        await headers.read(kube, "team", calling)
+    assert "hush" not in str(error.value)
 
 
 def test_an_empty_header_leaves_what_is_said_readable() -> None:

@@ -320,7 +320,10 @@ def containers(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 CHECK = {"name": "check", "image": "checks:1"}
-OWN = {"name": "own", "job": {"spec": {"template": {"spec": {"containers": [CHECK]}}}}}
+OWN: dict[str, Any] = {
+    "name": "own",
+    "job": {"spec": {"template": {"spec": {"containers": [CHECK]}}}},
+}
 
 
 @pytest.mark.parametrize("gate", [SMOKE, SCORES, OWN], ids=["smoke", "evaluation", "job"])
@@ -443,11 +446,53 @@ def test_a_users_own_job_stays_until_the_operator_removes_it() -> None:
     assert "ttlSecondsAfterFinished" not in made({"name": "own", "job": {"spec": spec}})["spec"]
 
 
-@pytest.mark.parametrize("template", [{}, {"spec": {"template": {"spec": None}}}, {"spec": []}])
-def test_what_is_no_job_is_refused_for_good(template: dict[str, Any]) -> None:
-    with pytest.raises(GateSetupError, match="no Job's template") as refused:
+def in_pod(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": {"containers": [CHECK], **fields}}}}
+
+
+NO_JOBS: list[tuple[dict[str, Any], str]] = [
+    ({}, "needs spec.template.spec.containers"),
+    ({"spec": {"template": {"spec": None}}}, "needs spec.template.spec.containers"),
+    (in_pod(containers=[]), "needs spec.template.spec.containers"),
+    ({"spec": []}, "job.spec must be an object, and is a list"),
+    ({"spec": {"template": "x"}}, "job.spec.template must be an object, and is a string"),
+    (OWN["job"] | {"metadata": 3}, "job.metadata must be an object, and is a number"),
+    (OWN["job"] | {"metadata": {"labels": "x"}}, "job.metadata.labels must be an object"),
+    (OWN["job"] | {"metadata": {"annotations": []}}, "job.metadata.annotations must be"),
+    (
+        {"spec": {"template": {"metadata": {"labels": ["a"]}, "spec": {"containers": [CHECK]}}}},
+        "job.spec.template.metadata.labels must be an object, and is a list",
+    ),
+    (in_pod(containers={"a": 1}), "spec.containers must be a list, and is an object"),
+    (in_pod(containers=[CHECK, None]), r"spec.containers\[1\] must be an object, and is none"),
+    (in_pod(initContainers=["x"]), r"spec.initContainers\[0\] must be an object"),
+    (in_pod(securityContext="x"), "spec.securityContext must be an object, and is a string"),
+    (
+        in_pod(containers=[{**CHECK, "securityContext": True}]),
+        r"containers\[0\].securityContext must be an object, and is true or false",
+    ),
+    (in_pod(containers=[{**CHECK, "env": {}}]), r"containers\[0\].env must be a list"),
+    (in_pod(containers=[{**CHECK, "env": ["A=b"]}]), r"env\[0\] must be an object"),
+]
+
+
+@pytest.mark.parametrize(("template", "words"), NO_JOBS, ids=[words for _, words in NO_JOBS])
+def test_what_is_no_job_is_refused_for_good(template: dict[str, Any], words: str) -> None:
+    with pytest.raises(GateSetupError, match=words) as refused:
         made({"name": "own", "job": template})
     assert refused.value.final
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        in_pod(securityContext=None, initContainers=None),
+        in_pod(containers=[{**CHECK, "env": [{"name": {}}, {}], "securityContext": None}]),
+        OWN["job"] | {"metadata": {"labels": None}},
+    ],
+)
+def test_what_else_is_wrong_with_a_job_the_api_server_says(template: dict[str, Any]) -> None:
+    assert made({"name": "own", "job": template})["kind"] == "Job"
 
 
 def test_without_its_images_the_operator_says_so() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_operator.restate.client import LOADS_SQL, STUCK_SQL, RestateClient
+from agent_operator.restate.client import LOADS_SQL, RestateClient, stuck_sql
 
 SINCE = "2026-05-04T09:00:00Z"
 ILL: dict[str, Any] = {
@@ -45,5 +45,5 @@ async def test_what_may_be_stuck_is_asked_for(row: dict[str, Any], *, asked: boo
 
     async with RestateClient("http://restate.test", httpx.MockTransport(answer)) as client:
         load = (await client.loads())["dp_1"]
-    assert queries == ([LOADS_SQL, STUCK_SQL] if asked else [LOADS_SQL])
+    assert queries == ([LOADS_SQL, stuck_sql()] if asked else [LOADS_SQL])
     assert [found.id for found in load.stuck] == ["inv_1"] * asked

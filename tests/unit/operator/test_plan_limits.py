@@ -291,6 +291,17 @@ def test_a_rollout_that_waits_names_who_holds_the_places() -> None:
     assert due.status.active_revision == revision(V2).name
 
 
+def test_of_many_who_hold_the_places_the_oldest_are_named() -> None:
+    images = [f"claims:{number}" for number in range(30)]
+    loads = {image: load(suspended=1) for image in images}
+    restate = view(*map(registered, images), loads=loads)
+    due = plan(snapshot(agent("new:1", **MAX), *map(revision, images), restate=restate), NOW)
+    message = condition(due, "Progressing").message
+    assert revision(images[9]).name in message
+    assert revision(images[10]).name not in message
+    assert "; and 20 more. It goes on" in message
+
+
 def test_going_back_never_waits() -> None:
     given = snapshot(
         agent(V1, **MAX),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent_operator.api import AgentDeploymentStatus, Condition, Phase, names
+from agent_operator.api.status import MESSAGE_LENGTH
 from agent_operator.reconcile import events
 from agent_operator.reconcile.ghosts import ghosts_of
 from agent_operator.reconcile.plan import plan
@@ -276,3 +277,24 @@ def test_getting_stuck_is_told_once() -> None:
     before, after = seen(upgrading()), seen(stuck())
     assert "InvocationsPaused" in [e.reason for e in events.between(before, after)]
     assert events.between(after, after) == []
+
+
+def test_a_message_of_any_length_can_be_shown() -> None:
+    fits = "x" * MESSAGE_LENGTH
+    for text, shown in ((fits, fits), (f"{fits}x", f"{fits[:-1]}…")):
+        condition = Condition(type="Stuck", status="True", reason="R", message=text)
+        assert condition.message == shown
+
+
+def test_of_many_old_revisions_the_oldest_are_named() -> None:
+    images = [f"claims:{number}" for number in range(300)]
+    loads = {image: load(suspended=1) for image in images[:-1]}
+    restate = view(*map(registered, images), loads=loads)
+    given = snapshot(agent(images[-1]), *map(revision, images), restate=restate)
+    status = seen(given)
+    assert status.draining_revisions == 299
+    for kind in ("Draining", "Progressing"):
+        message = condition(given, kind).message
+        assert revision(images[9]).name in message
+        assert revision(images[10]).name not in message
+        assert message.endswith("; and 289 more")

@@ -4,7 +4,7 @@ from typing import Any
 
 from agent_operator.api import names
 from agent_operator.kube.client import AGENT_DEPLOYMENTS, PODS
-from agent_operator.kube.store import Store, key_of
+from agent_operator.kube.store import ENDED_KEPT, Store, key_of
 
 KEY = ("team", "claims")
 
@@ -70,9 +70,49 @@ def test_another_of_the_same_name_takes_its_place() -> None:
 def test_a_late_answer_brings_nothing_back() -> None:
     store = Store()
     store.put(AGENT_DEPLOYMENTS, body("claims", 5))
-    store.remove(AGENT_DEPLOYMENTS, body("claims", 6))
-    store.put(AGENT_DEPLOYMENTS, body("claims", 7))
+    store.remove(AGENT_DEPLOYMENTS, body("claims", 7))
+    for version in (6, 7):
+        assert not store.put(AGENT_DEPLOYMENTS, body("claims", version))
     assert store.get(KEY) is None
+
+
+def test_who_only_lost_its_label_comes_back() -> None:
+    """The API server tells of it as of a deletion, at the version of the change."""
+    store = Store()
+    store.put(PODS, body("a", 5))
+    store.remove(PODS, body("a", 7))
+    assert not store.put(PODS, body("a", 6)), "an answer from before"
+    assert store.put(PODS, body("a", 8))
+    assert store.put(PODS, body("a", 9))
+    assert [p["metadata"]["resourceVersion"] for p in store.children(PODS, KEY)] == ["9"]
+
+
+def test_who_is_missing_in_a_list_comes_back_in_a_later_version() -> None:
+    store = Store()
+    store.put(PODS, body("a", 5))
+    store.replace(PODS, "team", [], version="8")
+    assert not store.put(PODS, body("a", 7))
+    assert store.put(PODS, body("a", 9))
+
+
+def test_what_was_deleted_by_a_request_does_not_come_back() -> None:
+    store = Store()
+    store.put(PODS, body("a", 5))
+    store.deleted(PODS, body("a", 5))
+    assert not store.put(PODS, body("a", 6)), "an event from before, on its way"
+    ending = body("a", 7)
+    ending["metadata"]["deletionTimestamp"] = "2026-05-04T11:00:00Z"
+    assert store.put(PODS, ending), "somebody's finalizer holds it"
+    store.remove(PODS, body("a", 8))
+    assert store.children(PODS, KEY) == []
+
+
+def test_of_ends_only_so_many_are_remembered() -> None:
+    store = Store()
+    for number in range(ENDED_KEPT + 10):
+        store.remove(PODS, body("a", number, uid=str(number)))
+    assert len(store._ended) == ENDED_KEPT
+    assert store.put(PODS, body("a", 0, uid="0"))
 
 
 def test_children_belong_to_their_agent() -> None:

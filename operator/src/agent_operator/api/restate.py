@@ -1,11 +1,12 @@
 """``spec.restate``: which Restate an agent registers with, and how that one calls it."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from agent_operator.api.base import (
-    ADDRESS_PATTERN,
+    LABEL_PATTERN,
+    Address,
     ApiModel,
     LocalObjectReference,
     ObjectName,
@@ -41,12 +42,23 @@ _INSIDE: Final = (
 )
 
 
+def _label(what: str) -> dict[str, Any]:
+    return rules(Rule(f"self.matches('{LABEL_PATTERN}')", f"give {what}"))
+
+
 class RestateService(ApiModel):
     """Restate as a Service of this cluster."""
 
-    name: ObjectName = Field(description="Name of the Service.", examples=["restate"])
+    name: ObjectName = Field(
+        description="Name of the Service.",
+        json_schema_extra=_label("the Service's name alone: namespace and port are fields beside"),
+        examples=["restate"],
+    )
     namespace: ObjectName | None = Field(
-        None, description="Its namespace; the agent's own unless given.", examples=["tools"]
+        None,
+        description="Its namespace; the agent's own unless given.",
+        json_schema_extra=_label("a namespace's name"),
+        examples=["tools"],
     )
     port: int = Field(
         9070, description="Port of Restate's admin API.", ge=1, le=65_535, examples=[9070]
@@ -130,26 +142,22 @@ class RestateRef(ApiModel):
             ),
         )
     )
-    admin_url: str | None = Field(
+    admin_url: Address | None = Field(
         None,
         alias="adminURL",
         description="Address of Restate's admin API, such as https://restate.example:9070. Without"
         " it and service, the operator's own default.",
-        pattern=ADDRESS_PATTERN,
-        max_length=512,
         examples=["https://restate.example:9070"],
     )
     service: RestateService | None = Field(
         None, description="The Service of a Restate in this cluster, in place of adminURL."
     )
-    ingress_url: str | None = Field(
+    ingress_url: Address | None = Field(
         None,
         alias="ingressURL",
         description="Address of Restate's ingress as the agent's pods reach it, for the partial"
         " text of turns that stream (RESTATE_INGRESS_URL there). Without it, that of the service,"
         " or the operator's default for the operator's own Restate.",
-        pattern=ADDRESS_PATTERN,
-        max_length=512,
         examples=["https://restate.example:8080"],
     )
     token_secret: SecretKey | None = Field(

@@ -111,13 +111,16 @@ class ObjectMetric(PodsMetric):
     described_object: ObjectReference = Field(description="The object.")
 
 
+_OF_PODS = ("Utilization", "AverageValue")
+_IN_ALL = ("AverageValue", "Value")
 _SOURCES = {
-    "Resource": "resource",
-    "ContainerResource": "containerResource",
-    "Pods": "pods",
-    "Object": "object",
-    "External": "external",
+    "Resource": ("resource", _OF_PODS),
+    "ContainerResource": ("containerResource", _OF_PODS),
+    "Pods": ("pods", ("AverageValue",)),
+    "Object": ("object", _IN_ALL),
+    "External": ("external", _IN_ALL),
 }
+"""For each type of metric its field, and the types of target that autoscaling/v2 takes for it."""
 
 
 class MetricSpec(ApiModel):
@@ -130,8 +133,15 @@ class MetricSpec(ApiModel):
                     f"(self.type == '{kind}') == has(self.{field})",
                     f"{field} and type {kind} need each other",
                 )
-                for kind, field in _SOURCES.items()
-            )
+                for kind, (field, _) in _SOURCES.items()
+            ),
+            *(
+                Rule(
+                    f"!has(self.{field}) || self.{field}.target.type in {list(targets)!r}",
+                    f"the type of {field}.target must be {' or '.join(targets)}",
+                )
+                for field, targets in _SOURCES.values()
+            ),
         )
     )
     type: Literal["Resource", "ContainerResource", "Pods", "Object", "External"] = Field(

@@ -1,11 +1,14 @@
 """What was seen: ``AgentDeployment.status``, written by the operator alone."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from agent_operator.api.base import ApiModel, list_by
+
+MESSAGE_LENGTH: Final = 32_768
+"""What the API conventions give a condition's message."""
 
 
 class Phase(StrEnum):
@@ -104,13 +107,21 @@ class RevisionStatus(ApiModel):
     message: str | None = Field(None, description="What it waits for or why it failed.")
 
 
+def _cut(text: Any) -> Any:
+    """What others say may be of any length, and must not keep a status from being written."""
+    long = isinstance(text, str) and len(text) > MESSAGE_LENGTH
+    return f"{text[: MESSAGE_LENGTH - 1]}…" if long else text
+
+
 class Condition(ApiModel):
     """A condition, by Kubernetes API conventions."""
 
     type: str = Field(description="Name of the condition.", max_length=316)
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(description="Why, in one word.", min_length=1, max_length=1024)
-    message: str = Field("", description="Why, in words.", max_length=32_768)
+    message: Annotated[str, BeforeValidator(_cut)] = Field(
+        "", description="Why, in words.", max_length=MESSAGE_LENGTH
+    )
     last_transition_time: str = Field("", description="When status changed last (RFC 3339).")
     observed_generation: int | None = Field(
         None, description="The metadata.generation that this was seen for."

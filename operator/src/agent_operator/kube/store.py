@@ -4,6 +4,7 @@ It is a cache and a hint. An object deleted while a watch was broken has no DELE
 picture is replaced by a list now and then, and nothing is destroyed on its word alone.
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from agent_operator.kube.client import (
 )
 from agent_operator.kube.slim import slim
 
+# The late are late by seconds: a request's time is up after half a minute.
 ENDED_KEPT: Final = 10_000
+FOR_GOOD: Final = sys.maxsize
 OURS: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGER}"
 
 Key = tuple[str, str]
@@ -42,7 +45,8 @@ class Store:
         default_factory=lambda: {r: {} for r in (AGENT_DEPLOYMENTS, *CHILDREN_RESOURCES)}
     )
     _children: dict[tuple[Resource, Key], dict[str, Body]] = field(default_factory=dict)
-    _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    # By uid, the version at which each ended: in another version it is there again.
+    _ended: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
     def get(self, key: Key) -> Body | None:
         """An AgentDeployment."""
@@ -60,10 +64,11 @@ class Store:
         """
         name = _name(body)
         known = self._objects[resource].get(name)
-        if _uid(body) in self._ended or (known and _version(known) > _version(body)):
+        if self._has_ended(body) or (known and _version(known) > _version(body)):
             return False
         if known and _version(known) == _version(body) >= 0 and _uid(known) == _uid(body):
             return False
+        self._ended.pop(_uid(body), None)
         body = slim(resource, body)
         self._objects[resource][name] = body
         if resource is not AGENT_DEPLOYMENTS:
@@ -71,14 +76,25 @@ class Store:
         return True
 
     def remove(self, resource: Resource, body: Body) -> None:
-        """Forget an object for good, unless another of the same name has taken its place."""
-        name = _name(body)
+        """Forget an object that a watch tells the end of, unless another one has its name by now.
+
+        Somebody may only have taken its label away: in a later version it comes back.
+        """
+        self._end(resource, body, _version(body))
+
+    def deleted(self, resource: Resource, body: Body) -> None:
+        """Forget an object that a request of ours has deleted: what is told of it is of before."""
+        self._end(resource, body, FOR_GOOD)
+
+    def _end(self, resource: Resource, body: Body, version: int) -> None:
+        name, uid = _name(body), _uid(body)
         # The answer to a request of ours may come in after the watch has told the end.
-        self._ended[_uid(body)] = None
+        self._ended[uid] = version
+        self._ended.move_to_end(uid)
         while len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
         known = self._objects[resource].get(name)
-        if known is None or _uid(known) != _uid(body):
+        if known is None or _uid(known) != uid:
             return
         del self._objects[resource][name]
         if resource is not AGENT_DEPLOYMENTS:
@@ -86,6 +102,13 @@ class Store:
             self._children.get(group, {}).pop(name[1], None)
             if not self._children.get(group):
                 self._children.pop(group, None)
+
+    def _has_ended(self, body: Body) -> bool:
+        at = self._ended.get(_uid(body))
+        # Deleted, it may still have to wait for somebody's finalizer.
+        if at is None or (at == FOR_GOOD and "deletionTimestamp" in body["metadata"]):
+            return False
+        return _version(body) <= at
 
     def replace(
         self, resource: Resource, namespace: str | None, bodies: Iterable[Body], version: str
@@ -100,7 +123,7 @@ class Store:
         for name, known in list(self._objects[resource].items()):
             inside = namespace in {None, name[0]}
             if inside and name not in listed and _version(known) <= _number(version):
-                self.remove(resource, known)
+                self._end(resource, known, _number(version))
 
     def names(self, resource: Resource) -> set[Key]:
         """Namespace and name of every known object of a kind."""

@@ -109,9 +109,18 @@ class Applier:
         # Orphaned ones were left on purpose.
         left = [body for body in found if not orphans.kept(body)]
         for body in left:
-            self.store.put(REPLICA_SETS, {**body, "kind": REPLICA_SETS.kind})
+            await self._take_back(agent, body)
         if left:
             raise NotNowError(f"{len(left)} ReplicaSets are left")
+
+    async def _take_back(self, agent: AgentDeployment, body: Body) -> None:
+        """A revision that was not seen; somebody may have taken the label that it is watched by."""
+        metadata = body["metadata"]
+        if (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGER:
+            self.store.put(REPLICA_SETS, {**body, "kind": REPLICA_SETS.kind})
+            return
+        patch = {"metadata": {"labels": {names.MANAGED_BY_LABEL: names.MANAGER}}}
+        await self._patch(REPLICA_SETS, agent, metadata["name"], patch)
 
     async def _create(self, action: do.CreateRevision, agent: AgentDeployment) -> None:
         wanted = action.wanted
@@ -292,7 +301,7 @@ class Applier:
             await self.kube.delete(resource, agent.metadata.namespace, name)
             for body in self.store.children(resource, _key(agent)):
                 if body["metadata"]["name"] == name:
-                    self.store.remove(resource, body)
+                    self.store.deleted(resource, body)
 
     async def _forget(self, action: do.ForgetDeployment, snapshot: Snapshot) -> None:
         await Registrar(self.kube, self.restate).deregister(

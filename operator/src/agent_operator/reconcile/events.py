@@ -19,6 +19,10 @@ from agent_operator.reconcile.status import (
 WAITING_REASONS: Final = frozenset({"MaxRevisions", "Suspended"})
 SPEC_REASONS: Final = frozenset({"TemplateRefused", "ConfigMissing", "ConfigUnreadable"})
 _DRAINS: Final = frozenset({Phase.DRAINING, Phase.DORMANT})
+# Those about a revision are told with its own reason.
+FAILING_REASONS: Final = frozenset(
+    {"AddFinalizerFailed", "RemoveFinalizerFailed", "ForgetDeploymentFailed"}
+)
 
 
 @dataclass(frozen=True)
@@ -136,11 +140,11 @@ def _deletion(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> It
 
 
 def _held(before: AgentDeploymentStatus, after: AgentDeploymentStatus) -> Iterator[Event]:
-    """A rollout that waits as the user asked, or whose spec can't be made a revision."""
+    """What waits as the user asked, can't be made of the spec, or is refused to the operator."""
     old, new = _condition(before, PROGRESSING), _condition(after, PROGRESSING)
     if new is None or (old and old.reason == new.reason):
         return
-    if new.reason in WAITING_REASONS | SPEC_REASONS:
+    if new.reason in WAITING_REASONS | SPEC_REASONS | FAILING_REASONS:
         kind: Literal["Normal", "Warning"] = (
             "Normal" if new.reason in WAITING_REASONS else "Warning"
         )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agent_operator.api import AgentDeployment, names
 from agent_operator.api.gates import Evaluation, Gate, Smoke
-from agent_operator.reconcile import manifests
+from agent_operator.reconcile import job_template, manifests
 from agent_operator.reconcile.errors import GateSetupError
 from agent_operator.reconcile.gate_facts import hash_of, job_name
 from agent_operator.reconcile.gate_jobs import KEY_CONTAINER
@@ -237,18 +237,11 @@ def _restate_volumes() -> list[Manifest]:
 
 def _own_spec(agent: AgentDeployment, revision: Wanted, template: Manifest) -> Manifest:
     """A user's own Job: what it doesn't say is as in an agent's pods."""
-    spec: Manifest = copy.deepcopy(template.get("spec") or {})
-    try:
-        pod = spec["template"]["spec"]
-        containers = [*pod["containers"], *(pod.get("initContainers") or ())]
-        for container in containers:
-            _secured(container, agent, revision)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise GateSetupError(
-            "job is no Job's template: it needs spec.template.spec.containers, as a CronJob's"
-            f" spec.jobTemplate does ({type(error).__name__}: {error})",
-            final=True,
-        ) from error
+    job_template.check(template)
+    spec: Manifest = copy.deepcopy(template["spec"])
+    pod = spec["template"]["spec"]
+    for container in (*pod["containers"], *(pod.get("initContainers") or ())):
+        _secured(container, agent, revision)
     pod.setdefault("automountServiceAccountToken", False)
     pod.setdefault("enableServiceLinks", False)
     pod["securityContext"] = {**_POD_SECURITY, **(pod.get("securityContext") or {})}
@@ -265,7 +258,7 @@ def _secured(container: Manifest, agent: AgentDeployment, revision: Wanted) -> N
         "AGENT_URL": revision.uri,
     }
     env = container.get("env") or []
-    known = {variable["name"] for variable in env}
+    known = [variable.get("name") for variable in env]
     more = [{"name": name, "value": text} for name, text in told.items() if name not in known]
     container["env"] = [*more, *env]
 

@@ -90,7 +90,7 @@ class GateRuns:
         await self.kube.delete(JOBS, snapshot.agent.metadata.namespace, action.job)
         for body in self.store.children(JOBS, _key(snapshot)):
             if body["metadata"]["name"] == action.job:
-                self.store.remove(JOBS, body)
+                self.store.deleted(JOBS, body)
 
 
 def _key(snapshot: Snapshot) -> tuple[str, str]:

@@ -6,7 +6,7 @@ They are read anew each time, and never logged, shown or kept.
 from agent_operator.kube import secrets
 from agent_operator.kube.client import Kube
 from agent_operator.kube.errors import SecretError
-from agent_operator.restate.access import value
+from agent_operator.restate.access import header_value
 from agent_operator.restate.client import CREDENTIALS_MISSING, RestateUnavailableError
 from agent_operator.restate.server import Calling
 
@@ -24,7 +24,7 @@ async def read(kube: Kube, namespace: str, calling: Calling) -> dict[str, str]:
             continue
         try:
             secret = await secrets.read(kube, namespace, header.secret.name)
-            found[header.name] = value(secret, header.secret.name, header.secret.key)
+            found[header.name] = header_value(secret, header.secret.name, header.secret.key)
         except SecretError as error:
             raise RestateUnavailableError(
                 f"header {header.name}: {error}", CREDENTIALS_MISSING

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent_operator.api import Condition
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing
-from agent_operator.reconcile.words import counts_in_words
+from agent_operator.reconcile.words import counts_in_words, listed
 
 REASON = "MaxRevisions"
 
@@ -29,7 +29,7 @@ def progress(snapshot: Snapshot, standings: Sequence[Standing]) -> Condition | N
         reason=REASON,
         message=f"{snapshot.wanted.name} waits: spec.maxRevisions is"
         f" {snapshot.agent.spec.max_revisions}, and its places are held by"
-        f" {'; '.join(_in_words(standing) for standing in holders)}. It goes on once one of them"
+        f" {listed([_in_words(standing) for standing in holders])}. It goes on once one of them"
         " is drained: answer, cancel or kill what holds it, or raise spec.maxRevisions",
     )
 

@@ -30,7 +30,7 @@ async def remove(key: Key, store: Store, kube: Kube) -> None:
     for resource, body in left:
         name = body["metadata"]["name"]
         await kube.delete(resource, key[0], name)
-        store.remove(resource, body)
+        store.deleted(resource, body)
         log.warning("deleted %s %s/%s: its AgentDeployment is gone", resource.kind, key[0], name)
 
 

@@ -22,27 +22,19 @@ from agent_operator.reconcile.actions import (
     RegisterRevision,
     RemoveFinalizer,
     ResumeInvocations,
+    SetAutoscaler,
+    SetBudget,
     StartGate,
     revision_of,
     subject,
 )
 from agent_operator.reconcile.apply import Applier
 from agent_operator.reconcile.contents import Contents
-from agent_operator.reconcile.errors import (
-    AddressTakenError,
-    GateSetupError,
-    NameTakenError,
-    NotNowError,
-    ServiceTakenError,
-)
+from agent_operator.reconcile.errors import NameTakenError, NotNowError
 from agent_operator.reconcile.observe import observe
 from agent_operator.reconcile.plan import Plan, plan
 from agent_operator.reconcile.show import Shower
-from agent_operator.reconcile.snapshot import Setback, Snapshot
-from agent_operator.restate.client import (
-    DiscoveryError,
-    RestateUnavailableError,
-)
+from agent_operator.reconcile.snapshot import FailingAction, Setback, Snapshot
 from agent_operator.restate.observer import RestateObserver
 from agent_operator.settings import Settings
 
@@ -58,25 +50,25 @@ RESUME_SECONDS: Final = (*[RETRY_SECONDS[0]] * 15, *RETRY_SECONDS)
 NAME_TAKEN_SECONDS: Final = (RETRY_SECONDS[0], 600.0)
 SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 
-FAILURES: Final = (
-    KubeError,
-    RestateUnavailableError,
-    DiscoveryError,
-    ServiceTakenError,
-    AddressTakenError,
-    NotNowError,
-    GateSetupError,
-)
 # What a candidate needs to get on: why they don't work is shown.
 STEPS: Final = (CreateRevision, CheckRevision, StartGate, RegisterRevision)
+# Why any other one doesn't work is shown when it does so again and again: after some two seconds.
+TOLD_AFTER: Final = 4
+# What may be refused for ever, and holds nothing else up.
+BESIDE: Final = (PointService, SetAutoscaler, SetBudget)
 
 
 @dataclass
 class _HeldUp:
-    """An action that did not work: how often, and when it is tried again (monotonic seconds)."""
+    """An action that did not work: how often, and when it is tried again (monotonic seconds).
+
+    ``failures`` of these attempts, in a row, were such that people should know.
+    """
 
     attempts: int
     until: float
+    failing: FailingAction | None = None
+    failures: int = 0
 
 
 @dataclass
@@ -87,6 +79,11 @@ class _Memory:
     setback: Setback | None = None
     wanted: str = ""
     name_taken: bool = False
+
+    def told(self) -> tuple[FailingAction, ...]:
+        """The actions that keep failing."""
+        held_up = self.held_up.values()
+        return tuple(h.failing for h in held_up if h.failing and h.failures >= TOLD_AFTER)
 
 
 @dataclass
@@ -137,6 +134,7 @@ class Reconciler:
             memory.wanted, memory.setback = snapshot.wanted.name, None
         if memory.name_taken and snapshot.front:
             snapshot = replace(snapshot, front=replace(snapshot.front, taken=True))
+        snapshot = replace(snapshot, failing=memory.told())
         return snapshot, plan(snapshot, datetime.now(UTC))
 
     async def _carry_out(self, due: Plan, snapshot: Snapshot, memory: _Memory) -> bool:
@@ -145,15 +143,14 @@ class Reconciler:
         for action in due.actions:
             held_up = memory.held_up.get(subject(action))
             if held_up and time.monotonic() < held_up.until:
-                # A name that is taken may be so for ever, and holds nothing else up.
-                failed = failed or not isinstance(action, PointService)
+                failed = failed or not isinstance(action, BESIDE)
                 continue
             if failed and isinstance(action, RemoveFinalizer):
                 continue
             try:
                 with logs.about_revision(revision_of(action)):
                     await self._applier.apply(action, snapshot)
-            except FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - one that is bad holds up no other
                 self._set_back(action, memory, error)
                 failed = True
             else:
@@ -167,20 +164,22 @@ class Reconciler:
         return done > 0 and not failed
 
     def _set_back(self, action: Action, memory: _Memory, error: Exception) -> None:
-        level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
         with logs.about_revision(revision_of(action)):
-            log.log(level, "%s did not work: %s", type(action).__name__, error)
+            _log(action, error)
         metrics.ACTION_FAILURES.labels(type(action).__name__).inc()
         before = memory.held_up.get(subject(action))
         attempts = before.attempts + 1 if before else 1
         pauses = _pauses(action, error)
         memory.name_taken = memory.name_taken or isinstance(error, NameTakenError)
-        pause = pauses[min(attempts, len(pauses)) - 1]
-        memory.held_up[subject(action)] = _HeldUp(attempts, time.monotonic() + pause)
+        held_up = _HeldUp(attempts, time.monotonic() + pauses[min(attempts, len(pauses)) - 1])
+        memory.held_up[subject(action)] = held_up
         if isinstance(action, STEPS):
             memory.setback = setbacks.of(action, error)
             if memory.setback.final:
-                memory.held_up[subject(action)] = _HeldUp(attempts, math.inf)
+                held_up.until = math.inf
+        elif failing := setbacks.failing(action, error):
+            held_up.failing = failing
+            held_up.failures = before.failures + 1 if before else 1
 
     async def _show(
         self, key: Key, snapshot: Snapshot, status: AgentDeploymentStatus
@@ -204,13 +203,25 @@ class Reconciler:
         now = time.monotonic()
         waits = [due.look_again]
         # What is planned no more is not tried again: forget when it was due.
-        planned = {subject(action) for action in due.actions}
+        planned, told = {subject(action) for action in due.actions}, memory.told()
         memory.held_up = {k: v for k, v in memory.held_up.items() if k in planned}
         due_again = [held_up.until for held_up in memory.held_up.values()]
         waits += [timedelta(seconds=until - now) for until in due_again if until < math.inf]
         if shown_in is not None:
             waits.append(shown_in)
+        if memory.told() != told:
+            waits.append(timedelta(0))  # what is told of it is to go, too
         return max(min(waits), SHORTEST_WAIT)
+
+
+def _log(action: Action, error: Exception) -> None:
+    name = type(action).__name__
+    if setbacks.is_unexpected(error):
+        metrics.RECONCILE_ERRORS.inc()
+        log.error("%s met an error that nobody expects", name, exc_info=error)
+        return
+    level = logging.INFO if isinstance(error, NotNowError) else logging.WARNING
+    log.log(level, "%s did not work: %s", name, error)
 
 
 def _pauses(action: Action, error: Exception) -> Sequence[float]:

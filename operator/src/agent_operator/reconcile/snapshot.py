@@ -111,11 +111,31 @@ class Setback:
 
 
 @dataclass(frozen=True)
+class FailingAction:
+    """An action, no step of a rollout, that failed several times in a row; it is tried again."""
+
+    action: str
+    revision: str | None
+    message: str
+
+    @property
+    def reason(self) -> str:
+        """In one word, such as ``RemoveRevisionFailed``."""
+        return f"{self.action}Failed"
+
+    @property
+    def in_words(self) -> str:
+        """What does not work, and why."""
+        return f"{self.action} does not work: {self.message}"
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The agent, the revision it wants, those it has, and each Restate that one of them uses.
 
-    ``setback``, and whether ``front`` is taken, are from the operator's memory: losing them loses
-    a message until the next try. ``cluster`` is this cluster's id, as its registrations have it.
+    ``setback``, ``failing``, and whether ``front`` is taken, are from the operator's memory: losing
+    them loses a message until the next try. ``cluster`` is this cluster's id, as its registrations
+    have it.
     """
 
     agent: AgentDeployment
@@ -127,8 +147,13 @@ class Snapshot:
     jobs: tuple[GateJob, ...] = ()
     front: Front | None = None
     cluster: str = ""
+    failing: tuple[FailingAction, ...] = ()
 
     @property
     def target(self) -> Revision | None:
         """The wanted revision, if it has been made."""
         return next((r for r in self.revisions if r.name == self.wanted.name), None)
+
+    def failing_at(self, revision: str | None) -> FailingAction | None:
+        """The first action that keeps failing of those about a revision, or about none."""
+        return next((found for found in self.failing if found.revision == revision), None)

@@ -34,7 +34,7 @@ from agent_operator.reconcile.deadlines import draining_since
 from agent_operator.reconcile.last_active import last_active
 from agent_operator.reconcile.snapshot import Snapshot
 from agent_operator.reconcile.standing import Standing, foreign_holder
-from agent_operator.reconcile.words import counts_in_words
+from agent_operator.reconcile.words import counts_in_words, listed
 from agent_operator.restate.view import Unreachable
 
 Truth = Literal["True", "False", "Unknown"]
@@ -142,7 +142,7 @@ def _drains(standing: Standing, snapshot: Snapshot) -> bool:
 def _revision(standing: Standing, snapshot: Snapshot, *, kept: bool) -> RevisionStatus:
     revision = standing.revision
     reason, message = _held_up_by(standing, snapshot)
-    if kept:
+    if kept and reason is None:
         message = history.MESSAGE
     return RevisionStatus(
         name=revision.name,
@@ -168,6 +168,8 @@ def _held_up_by(standing: Standing, snapshot: Snapshot) -> tuple[str | None, str
         return setback.reason, setback.message
     if revision.trouble and revision.ready < revision.replicas:
         return revision.trouble.reason, revision.trouble.message
+    if failing := snapshot.failing_at(revision.name):
+        return failing.reason, failing.in_words
     return None, None
 
 
@@ -202,6 +204,8 @@ def _ready(snapshot: Snapshot, standings: Sequence[Standing], active: Standing |
             f"{serving}; Service {service} is not this AgentDeployment's and was left alone, so"
             " none leads to the active revision: rename or delete it",
         )
+    if failing := snapshot.failing_at(name):
+        return _condition(READY, "True", failing.reason, f"{serving}; {failing.in_words}")
     return _condition(READY, "True", "Serving", serving)
 
 
@@ -244,6 +248,8 @@ def _progressing(
         if setback:
             truth = "False" if setback.final else "True"
             return _condition(PROGRESSING, truth, setback.reason, setback.message)
+        if failing := snapshot.failing_at(None):
+            return _condition(PROGRESSING, "True", failing.reason, failing.in_words)
         return _condition(PROGRESSING, "True", "NewRevision", f"making revision {name}")
     if target.active:
         drain = _drain_in_words(draining)
@@ -310,6 +316,12 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
             f"being deleted; can't tell whether turns still run: {away[0].error}. If that Restate"
             " is gone for good, remove the finalizer",
         )
+    if snapshot.failing:
+        failing = snapshot.failing[0]
+        about = f"{failing.revision}: " if failing.revision else ""
+        return _condition(
+            PROGRESSING, "True", failing.reason, f"being deleted; {about}{failing.in_words}"
+        )
     if draining:
         return _condition(
             PROGRESSING,
@@ -325,10 +337,12 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
 
 
 def _drain_in_words(draining: Sequence[Standing]) -> str:
-    known = [s for s in draining if s.load]
-    return "".join(
-        f"; {s.revision.name} is kept for {counts_in_words(s.load.counts)}" for s in known if s.load
-    )
+    known = [
+        f"{s.revision.name} is kept for {counts_in_words(s.load.counts)}"
+        for s in draining
+        if s.load
+    ]
+    return f"; {listed(known)}" if known else ""
 
 
 def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
@@ -346,7 +360,7 @@ def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
         text += callers.in_words(snapshot, standing)
         parts.append(text)
     reason = "DeletionWaitsForInvocations" if snapshot.agent.deleting else "InvocationsInFlight"
-    return _condition(DRAINING, "True", reason, "; ".join(parts))
+    return _condition(DRAINING, "True", reason, listed(parts))
 
 
 def _deadline_in_words(snapshot: Snapshot, standing: Standing) -> str:

@@ -113,7 +113,7 @@ class Tender:
         await self.kube.delete(resource, agent.metadata.namespace, name)
         for body in self.store.children(resource, _key(agent)):
             if body["metadata"]["name"] == name:
-                self.store.remove(resource, body)
+                self.store.deleted(resource, body)
 
 
 def _key(agent: AgentDeployment) -> Key:

@@ -1,6 +1,11 @@
-"""Counts in words, for messages. Pure."""
+"""Counts and lists in words, for messages. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
 
 from agent_operator.api.status import InvocationCounts
+
+LISTED: Final = 10
 
 
 def counts_in_words(counts: InvocationCounts) -> str:
@@ -18,3 +23,9 @@ def counts_in_words(counts: InvocationCounts) -> str:
     ]
     noun = "invocation" if counts.total == 1 else "invocations"
     return f"{counts.total} {noun} ({', '.join(parts)})" if parts else f"no {noun}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """The first ten, and how many more there are: a message has no room for hundreds."""
+    more = len(parts) - LISTED
+    return "; ".join([*parts[:LISTED], *([f"and {more} more"] if more > 0 else ())])

@@ -1,5 +1,6 @@
 """The credentials for one Restate server: read when needed, kept a short while, never shown."""
 
+import re
 import ssl
 import tempfile
 import time
@@ -17,6 +18,9 @@ KEPT_SECONDS: Final = 60.0
 
 CERTIFICATE_KEY: Final = "tls.crt"
 PRIVATE_KEY_KEY: Final = "tls.key"
+
+_TOKEN: Final = re.compile("[!-~]+")
+_HEADER: Final = re.compile("[!-~]([ -~]*[!-~])?")
 
 ReadSecret = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
 """From a namespace and a name to what the Secret holds. Raises SecretError."""
@@ -71,10 +75,11 @@ class Access:
         for name in {s.name for s in (server.token, server.ca) if s}:
             seen[name] = await self._read(server.namespace, name)
 
-        def text(where: SecretKey | None) -> str | None:
-            return value(seen[where.name], where.name, where.key) if where else None
+        def text(where: SecretKey | None, form: re.Pattern[str] | None = None) -> str | None:
+            return value(seen[where.name], where.name, where.key, form) if where else None
 
-        return Credentials(text(server.token), await self._certificate(), text(server.ca))
+        token, ca = text(server.token, _TOKEN), text(server.ca)
+        return Credentials(token, await self._certificate(), ca)
 
     async def _certificate(self) -> str | None:
         name = self._server.client_certificate
@@ -107,11 +112,19 @@ def tls_context(credentials: Credentials) -> ssl.SSLContext:
     return context
 
 
-def value(secret: Mapping[str, bytes], name: str, key: str) -> str:
+def header_value(secret: Mapping[str, bytes], name: str, key: str) -> str:
+    """One key's text, which is to be a header's value. Raises as ``value``."""
+    return value(secret, name, key, _HEADER)
+
+
+def value(
+    secret: Mapping[str, bytes], name: str, key: str, form: re.Pattern[str] | None = None
+) -> str:
     """One key's text, without the blanks around it (a file's last line end, say).
 
     Raises:
-        SecretError: the key is missing, empty, or no text.
+        SecretError: the key is missing, empty, no text, or not of the form; what it says is not
+            told, and nobody else may be given it to refuse: they would quote it.
     """
     try:
         text = secret[key].decode().strip()
@@ -121,4 +134,9 @@ def value(secret: Mapping[str, bytes], name: str, key: str) -> str:
         raise SecretError(f"key {key} of Secret {name} holds no text") from None
     if not text:
         raise SecretError(f"key {key} of Secret {name} is empty")
+    if form and not form.fullmatch(text):
+        raise SecretError(
+            f"key {key} of Secret {name} holds what can't be in a header: a second line, what is no"
+            " printable ASCII (a byte order mark, say), or in a token a blank"
+        )
     return text

@@ -63,23 +63,36 @@ LOADS_SQL: Final = (
 )
 NEEDED_SQL: Final = "select i.id as id," + _NEEDED_BY + _NOT_COMPLETED
 
-# A paused invocation keeps no failure of its own, but its journal's events do. One that fails for
-# long is running while it is tried again, and keeps its failure until it gets further.
-STUCK_SQL: Final = """
-select i.id as id, i.target as target, i.status as status, i.created_at as since,
-  coalesce(i.pinned_deployment_id, i.last_attempt_deployment_id) as deployment,
-  i.last_failure as failure, i.last_failure_error_code as code,
-  last_value(e.event_json order by e.appended_at) as event
-from sys_invocation i
-  left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
-where i.status = 'paused' or (i.status in ('running', 'backing-off') and i.retry_count >= 10
-  and i.last_failure is not null)
-group by 1, 2, 3, 4, 5, 6, 7
-order by since
-limit 1000
-"""
 # Restate's code for "nothing answers at the deployment's address".
 UNANSWERED: Final = "RT0010"
+# A paused invocation keeps no failure of its own, but its journal's events do. One that fails for
+# long is running while it is tried again, and keeps its failure until it gets further. After an
+# outage there are thousands: of each deployment some, and first those that wait for its pods alone.
+STUCK_SQL: Final = """
+select * from (
+  select *,
+    row_number() over (
+      partition by deployment
+      order by status = 'paused' and coalesce(event, '') like '%"{unanswered}"%' desc, since
+    ) as place
+  from (
+    select i.id as id, i.target as target, i.status as status, i.created_at as since,
+      coalesce(i.pinned_deployment_id, i.last_attempt_deployment_id) as deployment,
+      i.last_failure as failure, i.last_failure_error_code as code,
+      last_value(e.event_json order by e.appended_at) as event
+    from sys_invocation i
+      left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
+    where i.status = 'paused' or (i.status in ('running', 'backing-off') and i.retry_count >= 10
+      and i.last_failure is not null)
+    group by 1, 2, 3, 4, 5, 6, 7
+  )
+)
+where place <= {of_each}
+order by place, since
+limit {in_all}
+"""
+STUCK_OF_EACH: Final = 500
+STUCK_IN_ALL: Final = 5000
 UNANSWERED_SQL: Final = """
 select id, coalesce(pinned_deployment_id, last_attempt_deployment_id) as deployment
 from sys_invocation
@@ -101,9 +114,12 @@ where coalesce(pinned_deployment_id, last_attempt_deployment_id) = '{}'
 """
 DEPLOYMENT_ID: Final = re.compile(r"[A-Za-z0-9_]+")
 BATCH: Final = 1000
+# A target has the caller's key in it, which may be of any length.
+TARGET_LENGTH: Final = 200
 # Restate keeps all registrations under one key: of many changes at a time most meet another one,
 # are tried again, and fail in the end. More than one, so that a slow endpoint holds up no other.
 CHANGES_AT_ONCE: Final = 3
+HIGHEST_PORT: Final = 65_535
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
 # As in STUCK_SQL.
@@ -175,10 +191,8 @@ class RestateClient:
         self.url = url
         self._access = access
         self._tls = Credentials().tls
-        self._http = httpx.AsyncClient(
-            base_url=url, timeout=TIMEOUT, transport=transport, trust_env=False
-        )
-        self._replaced: list[httpx.AsyncClient] = []
+        self._transport = transport
+        self._clients: list[httpx.AsyncClient] = []
         self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
 
     async def __aenter__(self) -> Self:
@@ -194,7 +208,7 @@ class RestateClient:
 
     async def close(self) -> None:
         """Let its connections go."""
-        for http in (self._http, *self._replaced):
+        for http in self._clients:
             await http.aclose()
 
     async def deployments(self) -> tuple[Deployment, ...]:
@@ -242,12 +256,12 @@ class RestateClient:
     async def _stuck(self) -> dict[str, list[StuckInvocation]]:
         found: dict[str, list[StuckInvocation]] = {}
         try:
-            rows = await self._query(STUCK_SQL)
+            rows = await self._query(stuck_sql())
         except RestateUnavailableError as error:
             # An older server may lack a column; nothing is decided on this alone.
             log.warning("can't tell what is stuck: %s", error)
             return found
-        for row in rows:
+        for row in sorted(rows, key=lambda row: datetime.fromisoformat(row["since"])):
             found.setdefault(row.get("deployment", ""), []).append(_stuck(row))
         return found
 
@@ -375,41 +389,53 @@ class RestateClient:
             raise RestateUnavailableError(
                 f"{self.url} was not asked: {error}", CREDENTIALS_MISSING
             ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.InvalidURL as error:
+            raise RestateUnavailableError(
+                f"{self.url} is no address to connect to ({error}): correct spec.restate, or the"
+                " operator's RESTATE_ADMIN_URL"
+            ) from error
+        except httpx.HTTPError as error:
             if self._access:
                 self._access.forget()  # what the TLS of a server refuses may have been replaced
-            detail = str(error) or type(error).__name__
-            raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from error
+            detail = _words(error) or type(error).__name__
+            raise RestateUnavailableError(f"{self.url} can't be reached: {detail}") from None
         if response.status_code in _REFUSED:
             hint = "the credentials in spec.restate" if self._access else "it wants credentials"
+            sent = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+            words = _error(response)[1]
             raise RestateUnavailableError(
                 f"{self.url} answered {response.status_code} to {method} {path}; check"
-                f" {hint} (its words: {_error(response)[1]})",
+                f" {hint} (its words: {words.replace(sent, '***') if sent else words})",
                 CREDENTIALS_REFUSED,
             )
         return response
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"accept": "application/json"}
-        if self._access:
-            credentials = await self._access.credentials()
-            self._use_tls(credentials)
-            if credentials.token:
-                headers["authorization"] = f"Bearer {credentials.token}"
+        credentials = await self._access.credentials() if self._access else Credentials()
+        if credentials.token:
+            headers["authorization"] = f"Bearer {credentials.token}"
+        http = self._connected(credentials)
         with metrics.restate_request(method, path) as answered:
-            response = await self._http.request(method, path, headers=headers, **options)
+            response = await http.request(method, path, headers=headers, **options)
             answered(response.status_code)
             return response
 
-    def _use_tls(self, credentials: Credentials) -> None:
+    def _connected(self, credentials: Credentials) -> httpx.AsyncClient:
         """Connect anew where certificates have changed; what is under way ends as it began."""
-        if credentials.tls == self._tls:
-            return
-        http = httpx.AsyncClient(
-            base_url=self.url, timeout=TIMEOUT, verify=tls_context(credentials), trust_env=False
-        )
-        self._replaced.append(self._http)
-        self._http, self._tls = http, credentials.tls
+        if not self._clients or credentials.tls != self._tls:
+            verify = tls_context(credentials) if any(credentials.tls) else True
+            http = httpx.AsyncClient(
+                # Parsed only now: one that can't be is told like one that doesn't answer.
+                base_url=_base(self.url),
+                timeout=TIMEOUT,
+                transport=self._transport,
+                verify=verify,
+                trust_env=False,
+            )
+            self._clients.append(http)
+            self._tls = credentials.tls
+        return self._clients[-1]
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if not response.is_success:
@@ -428,6 +454,24 @@ class RestateClient:
         if not isinstance(answer, dict):
             raise RestateUnavailableError(f"{self.url} answered no JSON object")
         return answer
+
+
+def _base(url: str) -> httpx.URL:
+    """An address to connect to; httpx takes any number for a port.
+
+    Raises:
+        httpx.InvalidURL: it is none.
+    """
+    base = httpx.URL(url)
+    if base.port is not None and base.port > HIGHEST_PORT:
+        raise httpx.InvalidURL(f"Invalid port: '{base.port}'")
+    return base
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """What to tell of a request that got no answer."""
+    quotes = isinstance(error, httpx.LocalProtocolError)  # headers of ours, with the token
+    return "" if quotes else str(error)
 
 
 def _registration(
@@ -465,13 +509,23 @@ def _may_be_stuck(row: Row) -> bool:
     return row["status"] == "paused" or int(row.get("tries") or 0) >= _MANY_TRIES
 
 
+def stuck_sql(of_each: int = STUCK_OF_EACH, in_all: int = STUCK_IN_ALL) -> str:
+    """What is stuck: so many of each deployment at most, and in all."""
+    return STUCK_SQL.format(unanswered=UNANSWERED, of_each=of_each, in_all=in_all)
+
+
 def _stuck(row: Row) -> StuckInvocation:
     paused = row["status"] == "paused"
     error, code = row.get("failure", ""), row.get("code", "")
     if paused:
         last = json.loads(row.get("event") or "{}").get("last_failure") or {}
         error, code = last.get("error_message", ""), last.get("restate_doc_error_code", "")
-    return StuckInvocation(row["id"], row["target"], paused, code == UNANSWERED, error)
+    return StuckInvocation(row["id"], _target(row), paused, code == UNANSWERED, error)
+
+
+def _target(row: Row) -> str:
+    target = str(row["target"])
+    return target if len(target) <= TARGET_LENGTH else f"{target[: TARGET_LENGTH - 1]}…"
 
 
 def quoted(text: str) -> str:
@@ -487,7 +541,7 @@ def _load(rows: list[Row], stuck: tuple[StuckInvocation, ...]) -> Load:
     first = min(rows, key=lambda row: datetime.fromisoformat(row["since"]))
     return Load(
         counts=InvocationCounts(**counts),
-        oldest=OldestInvocation(id=first["id"], target=first["target"], since=first["since"]),
+        oldest=OldestInvocation(id=first["id"], target=_target(first), since=first["since"]),
         stuck=stuck,
     )
 

@@ -6,6 +6,7 @@ asked again with backoff, however many objects wait for it.
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -138,10 +139,19 @@ async def _read(client: RestateClient) -> RestateView:
         deployments = await client.deployments()
         services = await client.services()
         return RestateView(deployments, services, await client.loads())
-    except (KeyError, TypeError, ValueError) as error:
+    except RestateUnavailableError:
+        raise
+    except Exception as error:
+        # Whatever it is: one Restate must not end the looks at agents that use others, too.
         raise RestateUnavailableError(
-            f"{client.url} answered in a form that this operator does not know: {error!r}"
+            f"{client.url} answered in a form that this operator does not know: {_where(error)}"
         ) from error
+
+
+def _where(error: Exception) -> str:
+    """An error's kind and place: its words may quote what was asked, credentials and all."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {last.name}"
 
 
 def _remembering(view: RestateView, awake: dict[str, datetime]) -> RestateView:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from agent_operator.restate.client import RestateUnavailableError
 from agent_operator.restate.server import Server
 from agent_operator.restate.view import Signs
 
@@ -96,7 +95,7 @@ class Sleepers:
         asked = dict(self._watched.get(restate, {}))
         witnesses = frozenset[str]().union(*(watched.witnesses for watched in asked.values()))
         signs: Signs | None = None
-        with contextlib.suppress(RestateUnavailableError, KeyError, TypeError):
+        with contextlib.suppress(Exception):  # the full look tells what is wrong
             signs = await self.ask(restate, witnesses)
         self._tried[restate] = None if signs is None else signs.tried
         if signs is not None:
