@@ -46,12 +46,11 @@ unit: setup
 
 .PHONY: integration
 integration: setup cluster images
-	@$(PY) -m pytest -q -n 2 --dist loadfile tests/integration/agent_service
-	@$(PY) -m pytest -q tests/integration --ignore tests/integration/agent_service
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests/integration
 
 .PHONY: e2e
 e2e: setup cluster images
-	@$(PY) -m pytest -q tests/e2e
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 
 .PHONY: bench
 bench: setup $(if $(filter agents,$(ONLY)),,cluster images) ## Measure: ONLY=operator or agents (no cluster); ROUNDS=10; SCALE=200,1000 objects; WRITE=1 writes docs/benchmarks.md

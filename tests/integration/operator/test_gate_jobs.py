@@ -110,8 +110,9 @@ async def test_a_job_is_made_once_and_removed(kubectl: kube.Kubectl, runs: GateR
 
 
 async def test_what_the_api_server_refuses_is_final(kubectl: kube.Kubectl, runs: GateRuns) -> None:
-    nothing: dict[str, Any] = {"spec": {"template": {"spec": {"containers": []}}}}
-    owner = agent(kubectl.namespace, "own", job=nothing)
+    container = {"name": "own", "image": "own", "imagePullPolicy": "Sometimes"}
+    refused: dict[str, Any] = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    owner = agent(kubectl.namespace, "own", job=refused)
     snapshot = Snapshot(owner, wanted(owner, SETTINGS))
     note = await runs.run(do.StartGate(fresh("claims:1"), "own"), snapshot)
     assert note is not None
