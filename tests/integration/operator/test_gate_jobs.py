@@ -118,7 +118,7 @@ async def test_what_the_api_server_refuses_is_final(kubectl: kube.Kubectl, runs:
     assert note is not None
     failure = note.notes[names.FAILURE_ANNOTATION] or ""
     assert "gate own failed: the API server refuses its Job" in failure
-    assert "spec.template.spec.containers: Required value" in failure
+    assert "imagePullPolicy: Unsupported value" in failure
 
 
 async def test_pods_are_told_whom_to_trust(kubectl: kube.Kubectl, runs: GateRuns) -> None:
