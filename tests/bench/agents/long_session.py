@@ -97,31 +97,36 @@ class LongSession:
 
 
 async def measure(restates: Mapping[str, Restate], turns: int) -> LongSession:
-    """Runs the sessions, those of all contestants turn by turn, each at the Restate at its name."""
+    """Runs the sessions, each alone from its first turn to its last.
+
+    Args:
+        restates: a contestant's, by its name.
+        turns: of each session.
+    """
     names = [contestant.name for contestant in DURABLE]
     found = LongSession(turns, {name: Kept() for name in [*names, MEMORY]})
     for _ in range(SESSIONS):
+        for contestant in DURABLE:
+            restate, kept = restates[contestant.name], found.kept[contestant.name]
+            await _session(restate, contestant, kept, turns)
         in_memory, key = InMemory(), uuid.uuid4().hex
         for number in range(1, turns + 1):
-            for contestant in DURABLE:
-                restate, kept = restates[contestant.name], found.kept[contestant.name]
-                await _turn(restate, contestant, key, kept, number)
             started = time.perf_counter()
             await in_memory.turn(key, TEXT)
             _add(found.kept[MEMORY].seconds, number, time.perf_counter() - started)
-        for contestant in DURABLE:
-            state = await restates[contestant.name].state_bytes(contestant, key)
-            found.kept[contestant.name].state.append(state)
     return found
 
 
-async def _turn(
-    restate: Restate, contestant: Contestant, key: str, kept: Kept, number: int
-) -> None:
-    started = time.perf_counter()
-    invocation = await restate.turn(contestant, key, TEXT)
-    _add(kept.seconds, number, time.perf_counter() - started)
-    _add(kept.journal, number, await restate.journal_bytes(invocation))
+async def _session(restate: Restate, contestant: Contestant, kept: Kept, turns: int) -> None:
+    key, invocations = uuid.uuid4().hex, []
+    for number in range(1, turns + 1):
+        started = time.perf_counter()
+        invocations.append(await restate.turn(contestant, key, TEXT))
+        _add(kept.seconds, number, time.perf_counter() - started)
+    # Not between turns, which it would hold up.
+    for number, invocation in enumerate(invocations, 1):
+        _add(kept.journal, number, await restate.journal_bytes(invocation))
+    kept.state.append(await restate.state_bytes(contestant, key))
 
 
 def _add[T](values: dict[int, list[T]], number: int, value: T) -> None:
