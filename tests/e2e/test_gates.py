@@ -111,7 +111,7 @@ async def test_a_candidate_that_fails_a_gate_until_the_gate_is_another(world: Wo
 
     world.apply(V2, rollout={"gates": [NO_JOB]})
     await world.until(
-        lambda: "gate own failed: the API server refuses its Job" in message(world), "the refusal"
+        lambda: "gate own failed: job is no Job's template" in message(world), "the refusal"
     )
     world.apply(V2, rollout={"gates": [FAHRENHEIT]})
     second = await world.active(V2)
