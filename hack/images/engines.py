@@ -164,7 +164,8 @@ class Buildah(Engine):
 
     name: str = "buildah"
     # --layers keeps what each step made, so that a change of source rebuilds little.
-    build_words: tuple[str, ...] = ("build-using-dockerfile", "--layers")
+    # --force-rm: a build that failed would leave its container, and that one's mount.
+    build_words: tuple[str, ...] = ("build-using-dockerfile", "--layers", "--force-rm")
     driver: str = "overlay"
 
     def command(self, *arguments: str) -> list[str]:
