@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell_kubernetes(str(error))
         return 2
     finally:
-        # For those who call this in a process of their own.
+        # For a process that goes on after this.
         garbage.begin()
     return 0
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import cache
-from typing import Any, cast, override
+from typing import Any, Final, cast
 
 from google.adk.agents.llm_agent import LlmAgent
 from google.adk.models.base_llm import BaseLlm
@@ -19,7 +19,6 @@ from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from pydantic import BaseModel
 from restate import RunOptions
-from restate.serde import Serde
 
 from agent_service.durable.failures import model_failure
 from agent_service.durable.publishing import publishing
@@ -29,6 +28,7 @@ from agent_service.durable.scope import (
     enter_step,
     in_turn,
 )
+from agent_service.durable.stores import ModelSerde
 from agent_service.telemetry.attempts import current_attempt
 from agent_service.telemetry.metrics import counted_model
 
@@ -47,16 +47,8 @@ class ModelStep(BaseModel):
     finished_at: float
 
 
-class _StepSerde(Serde[ModelStep]):
-    """JSON without the many fields that a response leaves empty."""
-
-    @override
-    def serialize(self, obj: ModelStep | None) -> bytes:
-        return b"" if obj is None else obj.model_dump_json(exclude_none=True).encode()
-
-    @override
-    def deserialize(self, buf: bytes) -> ModelStep | None:
-        return ModelStep.model_validate_json(buf) if buf else None
+# A response leaves many fields empty.
+_STEP: Final = ModelSerde(ModelStep)
 
 
 class _Journaled:
@@ -106,9 +98,7 @@ class _Journaled:
                 raise model_failure(error, model) from error
             return ModelStep(responses=found, finished_at=time.time())
 
-        step = await turn.context.run_typed(
-            f"call model {model}", call, RunOptions(serde=_StepSerde())
-        )
+        step = await turn.context.run_typed(f"call model {model}", call, RunOptions(serde=_STEP))
         _account(turn, step)
         for response in step.responses:
             yield response

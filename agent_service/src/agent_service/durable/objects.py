@@ -326,11 +326,9 @@ class AgentTurns:
         ) as events:
             # To the very end, errors included: ADK reports one as an event before it raises it.
             async for event in events:
-                text = _final_text(event) or text
                 problem = event.error_message or event.error_code or ""
-                if problem:
-                    # What another agent had said before is no answer then.
-                    text = _final_text(event)
+                # After an error, what another agent had said before is no answer.
+                text = _final_text(event) or ("" if problem else text)
         if problem and not text:
             raise TerminalError(f"the model gave no answer: {problem}", HTTPStatus.BAD_GATEWAY)
         return text

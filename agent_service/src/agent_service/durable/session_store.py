@@ -197,15 +197,18 @@ async def load_before(
     numbers = [one for one in await _numbers(reader, sent) if one < number]
     border = max(len(numbers) - window.turns, 0) if window.turns else 0
     shown = await _load(reader, sent, numbers[border:])
-    old = await _load(reader, sent, [one for one in numbers[:border] if one in summaries])
-    summed_up_to = max((_summed_up_to(turn) for _, turn in [*old, *shown]), default=0.0)
+    old = dict(await _load(reader, sent, [one for one in numbers[:border] if one in summaries]))
+    known = [*old.values(), *(turn for _, turn in shown)]
+    summed_up_to = max(map(_summed_up_to, known), default=0.0)
     for one in reversed(numbers[:border]):
-        found = await _load(reader, sent, [one])
-        if found and not _belongs(found[0][1], shown, window, summed_up_to):
+        turn = old.get(one) or await _load_turn(reader, sent, one)
+        if turn is None:
+            continue
+        if not _belongs(turn, shown, window, summed_up_to):
             break
-        shown = [*found, *shown]
+        shown.insert(0, (one, turn))
     first = shown[0][0] if shown else number
-    return [*((one, _summaries_of(turn)) for one, turn in old if one < first), *shown]
+    return [*((one, _summaries_of(turn)) for one, turn in old.items() if one < first), *shown]
 
 
 def _belongs(turn: TurnRecord, shown: Turns, window: Window, summed_up_to: float) -> bool:
@@ -290,10 +293,8 @@ async def read_session(reader: Reader, sent: SentState | None = None) -> StoredS
 async def running_turn(reader: Reader) -> str:
     """The invocation of the turn that runs, or was killed; empty if the latest has ended."""
     # Not out of what Restate sent: a session changes while somebody waits to delete it.
-    numbers = await _numbers(reader, None)
-    if not numbers:
-        return ""
-    last = await reader.get(_turn_key(numbers[-1]), serde=_TURN)
+    latest = await latest_turn(reader, None)
+    last = await _load_turn(reader, None, latest) if latest else None
     return last.invocation if last is not None and last.status == "running" else ""
 
 

@@ -33,14 +33,15 @@ class Store(Reader, Protocol):
 
 
 class ModelSerde(Serde[M]):
-    """A pydantic model as JSON, without the fields that are None."""
+    """A pydantic model as JSON, without what is None in it unless that is to be kept."""
 
-    def __init__(self, model: type[M]) -> None:
+    def __init__(self, model: type[M], *, keep_none: bool = False) -> None:
         self._model = model
+        self._exclude_none = not keep_none
 
     @override
     def serialize(self, obj: M | None) -> bytes:
-        return b"" if obj is None else obj.model_dump_json(exclude_none=True).encode()
+        return b"" if obj is None else obj.model_dump_json(exclude_none=self._exclude_none).encode()
 
     @override
     def deserialize(self, buf: bytes) -> M | None:

@@ -7,16 +7,16 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial, wraps
-from typing import Any, Final, overload, override
+from typing import Any, Final, overload
 
 from google.adk.events.event_actions import EventActions
 from google.adk.tools.tool_context import ToolContext
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 from restate import RunOptions
-from restate.serde import Serde
 
 from agent_service.durable.scope import current_turn, enter_step, in_step, in_turn
+from agent_service.durable.stores import ModelSerde
 
 # What a tool may ask of ADK besides its result; the state is put back key by key.
 _ASKED: Final = tuple(name for name in EventActions.model_fields if name != "state_delta")
@@ -35,19 +35,8 @@ class ToolStep(BaseModel):
     actions: dict[str, Any] = {}
 
 
-class _StepSerde(Serde[ToolStep]):
-    """JSON; made once, where the SDK would look at the type with each call."""
-
-    @override
-    def serialize(self, obj: ToolStep | None) -> bytes:
-        return b"" if obj is None else obj.model_dump_json().encode()
-
-    @override
-    def deserialize(self, buf: bytes) -> ToolStep | None:
-        return ToolStep.model_validate_json(buf) if buf else None
-
-
-_STEP: Final = _StepSerde()
+# Made once, where the SDK would look at the type with each call. A result may have None inside.
+_STEP: Final = ModelSerde(ToolStep, keep_none=True)
 
 
 @overload
