@@ -42,10 +42,6 @@ class Child:
     def into(self) -> IO[str]:
         return _piped(self._process.stdin)
 
-    @property
-    def ended(self) -> bool:
-        return self._process.poll() is not None
-
 
 def _piped(stream: IO[str] | None) -> IO[str]:
     if stream is None:  # pragma: no cover - asked for with PIPE

@@ -86,6 +86,12 @@ class Store:
         """Forget an object that a request of ours has deleted: what is told of it is of before."""
         self._end(resource, body, FOR_GOOD)
 
+    def deleted_child(self, resource: Resource, owner: Key, name: str) -> None:
+        """The same, by its AgentDeployment and its own name."""
+        for body in self.children(resource, owner):
+            if body["metadata"]["name"] == name:
+                self.deleted(resource, body)
+
     def _end(self, resource: Resource, body: Body, version: int) -> None:
         name, uid = _name(body), _uid(body)
         # The answer to a request of ours may come in after the watch has told the end.

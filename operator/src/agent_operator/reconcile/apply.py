@@ -299,9 +299,7 @@ class Applier:
         # The ReplicaSet last: it is what a look finds the revision by.
         for resource in (SERVICES, REPLICA_SETS):
             await self.kube.delete(resource, agent.metadata.namespace, name)
-            for body in self.store.children(resource, _key(agent)):
-                if body["metadata"]["name"] == name:
-                    self.store.deleted(resource, body)
+            self.store.deleted_child(resource, _key(agent), name)
 
     async def _forget(self, action: do.ForgetDeployment, snapshot: Snapshot) -> None:
         await Registrar(self.kube, self.restate).deregister(

@@ -88,9 +88,7 @@ class GateRuns:
 
     async def _remove(self, action: do.RemoveGate, snapshot: Snapshot) -> None:
         await self.kube.delete(JOBS, snapshot.agent.metadata.namespace, action.job)
-        for body in self.store.children(JOBS, _key(snapshot)):
-            if body["metadata"]["name"] == action.job:
-                self.store.deleted(JOBS, body)
+        self.store.deleted_child(JOBS, _key(snapshot), action.job)
 
 
 def _key(snapshot: Snapshot) -> tuple[str, str]:

@@ -63,14 +63,15 @@ def build(
     serving = active or target
     draining = [s for s in standings if _drains(s, snapshot)]
     kept = history.kept(snapshot, standings)
+    left = ghosts.in_words(snapshot)
     generation = snapshot.agent.metadata.generation
     conditions = [
         _ready(snapshot, standings, active),
         suspension.progress(snapshot, standings)
         or limits.progress(snapshot, standings)
-        or _progressing(snapshot, target, draining),
-        _draining(snapshot, draining),
-        _stuck(snapshot, standings),
+        or _progressing(snapshot, target, draining, left),
+        _draining(snapshot, draining, left),
+        _stuck(standings, left),
         _restate_reachable(snapshot),
         registered.condition(snapshot, standings, active, target),
     ]
@@ -233,10 +234,13 @@ def _last_seen(name: str) -> Condition:
 
 
 def _progressing(
-    snapshot: Snapshot, target: Standing | None, draining: Sequence[Standing]
+    snapshot: Snapshot,
+    target: Standing | None,
+    draining: Sequence[Standing],
+    left: Sequence[str],
 ) -> Condition:
     if snapshot.agent.deleting:
-        return _deletion_progress(snapshot, draining)
+        return _deletion_progress(snapshot, draining, left)
     name = snapshot.wanted.name
     setback = snapshot.setback
     active = target is not None and target.active
@@ -306,7 +310,9 @@ def _candidate_progress(snapshot: Snapshot, target: Standing) -> Condition:
     )
 
 
-def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
+def _deletion_progress(
+    snapshot: Snapshot, draining: Sequence[Standing], left: Sequence[str]
+) -> Condition:
     away = [v for v in snapshot.restates.values() if isinstance(v, Unreachable)]
     if away and (draining or blind(snapshot)):
         return _condition(
@@ -329,7 +335,7 @@ def _deletion_progress(snapshot: Snapshot, draining: Sequence[Standing]) -> Cond
             "DeletionWaitsForInvocations",
             f"being deleted once its turns are done{_drain_in_words(draining)}",
         )
-    if left := ghosts.in_words(snapshot):
+    if left:
         return _condition(
             PROGRESSING, "True", "DeletionWaitsForInvocations", f"being deleted; {left[0]}"
         )
@@ -345,8 +351,8 @@ def _drain_in_words(draining: Sequence[Standing]) -> str:
     return f"; {listed(known)}" if known else ""
 
 
-def _draining(snapshot: Snapshot, draining: Sequence[Standing]) -> Condition:
-    parts = ghosts.in_words(snapshot)
+def _draining(snapshot: Snapshot, draining: Sequence[Standing], left: Sequence[str]) -> Condition:
+    parts = list(left)
     if not draining and not parts:
         return _condition(DRAINING, "False", "NothingToDrain", "no old revision is needed")
     for standing in draining:
@@ -371,9 +377,8 @@ def _deadline_in_words(snapshot: Snapshot, standing: Standing) -> str:
     return f" (deadline {rfc3339(due)}, then {drain.on_deadline})"
 
 
-def _stuck(snapshot: Snapshot, standings: Sequence[Standing]) -> Condition:
+def _stuck(standings: Sequence[Standing], left: Sequence[str]) -> Condition:
     """Invocations that don't get on by themselves. Without pods to answer, that is no wonder."""
-    left = ghosts.in_words(snapshot)
     found = [
         (standing.revision.name, stuck)
         for standing in standings

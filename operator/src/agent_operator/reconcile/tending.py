@@ -111,9 +111,7 @@ class Tender:
 
     async def _delete(self, resource: Resource, agent: AgentDeployment, name: str) -> None:
         await self.kube.delete(resource, agent.metadata.namespace, name)
-        for body in self.store.children(resource, _key(agent)):
-            if body["metadata"]["name"] == name:
-                self.store.deleted(resource, body)
+        self.store.deleted_child(resource, _key(agent), name)
 
 
 def _key(agent: AgentDeployment) -> Key:

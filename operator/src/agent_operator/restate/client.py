@@ -82,8 +82,8 @@ select * from (
       last_value(e.event_json order by e.appended_at) as event
     from sys_invocation i
       left join sys_journal_events e on e.id = i.id and e.event_type = 'Paused'
-    where i.status = 'paused' or (i.status in ('running', 'backing-off') and i.retry_count >= 10
-      and i.last_failure is not null)
+    where i.status = 'paused' or (i.status in ('running', 'backing-off')
+      and i.retry_count >= {tries} and i.last_failure is not null)
     group by 1, 2, 3, 4, 5, 6, 7
   )
 )
@@ -122,7 +122,7 @@ CHANGES_AT_ONCE: Final = 3
 HIGHEST_PORT: Final = 65_535
 # Restate's own word, and not that of a proxy in front of it.
 _FINAL: Final = frozenset({400, 409, 422})
-# As in STUCK_SQL.
+# From then on one fails for long.
 _MANY_TRIES: Final = 10
 _FIELDS: Final = {
     "running": "running",
@@ -511,7 +511,9 @@ def _may_be_stuck(row: Row) -> bool:
 
 def stuck_sql(of_each: int = STUCK_OF_EACH, in_all: int = STUCK_IN_ALL) -> str:
     """What is stuck: so many of each deployment at most, and in all."""
-    return STUCK_SQL.format(unanswered=UNANSWERED, of_each=of_each, in_all=in_all)
+    return STUCK_SQL.format(
+        unanswered=UNANSWERED, tries=_MANY_TRIES, of_each=of_each, in_all=in_all
+    )
 
 
 def _stuck(row: Row) -> StuckInvocation:
